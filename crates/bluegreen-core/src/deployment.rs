@@ -1,0 +1,463 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{ByColor, Color, Phase, Release, ServiceKey, Share};
+
+/// The number of a deployment's change: the first is 1, each change adds one, none is used twice.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The revision of a record that was just created.
+    pub const FIRST: Self = Self(1);
+
+    /// A revision by its number; 0 stands for *before any record*.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The one before this, unless this is the first.
+    #[must_use]
+    pub const fn previous(self) -> Option<Self> {
+        if self.0 > 1 {
+            Some(Self(self.0 - 1))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The term of the controller that writes a deployment: a controller that takes over raises it,
+/// and what an earlier one still tries to write is refused.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// An epoch by its number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A random mark that makes one write recognizable as the writer's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WriteId(u128);
+
+impl WriteId {
+    /// A mark from a number that no other write has, such as 128 random bits.
+    #[must_use]
+    pub const fn new(number: u128) -> Self {
+        Self(number)
+    }
+}
+
+impl Serialize for WriteId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for WriteId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        u128::from_str_radix(&hex, 16)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// How many of the latest writes a record remembers, so that a writer whose reply was lost is
+/// recognized although others have written since.
+const REMEMBERED_WRITES: usize = 16;
+
+/// The format of the record. A higher one than this is not read: it may mean other things.
+const FORMAT: u32 = 1;
+
+/// The one state that moves everything: which color serves, with which release, how much.
+///
+/// Every change is a new value with the next [`Revision`], made by one of the transitions here and
+/// written by [`Store::compare_and_set`](crate::Store::compare_and_set). Fields that a newer
+/// version of this library has added survive a change by this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    format: u32,
+    #[serde(flatten)]
+    service: ServiceKey,
+    phase: Phase,
+    releases: ByColor<Option<Release>>,
+    revision: Revision,
+    epoch: Epoch,
+    #[serde(default)]
+    writes: Vec<(Revision, WriteId)>,
+    #[serde(flatten)]
+    unknown: Map<String, Value>,
+}
+
+impl Deployment {
+    /// The first deployment of a service: one color, final.
+    #[must_use]
+    pub fn first(service: ServiceKey, color: Color, release: Release) -> Self {
+        let mut releases = ByColor::default();
+        *releases.get_mut(color) = Some(release);
+        Self {
+            format: FORMAT,
+            service,
+            phase: Phase::Only(color),
+            releases,
+            revision: Revision::FIRST,
+            epoch: Epoch::default(),
+            writes: Vec::new(),
+            unknown: Map::new(),
+        }
+    }
+
+    /// The service and its stage.
+    #[must_use]
+    pub const fn service(&self) -> &ServiceKey {
+        &self.service
+    }
+
+    /// Which color serves, and how much of it.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The release that `color` runs, where one is known.
+    #[must_use]
+    pub const fn release(&self, color: Color) -> Option<&Release> {
+        self.releases.get(color).as_ref()
+    }
+
+    /// The number of this change.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The term of the controller that wrote this.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A release stands on the idle color: a shift to it begins, at share 0.
+    ///
+    /// # Errors
+    /// When a shift is under way, or when `to` is the color that serves.
+    pub fn begin(&self, to: Color, release: Release) -> Result<Self, TransitionError> {
+        match self.phase {
+            Phase::Only(color) if color != to => {
+                let mut next = self.changed_to(Phase::Shift {
+                    to,
+                    share: Share::ZERO,
+                });
+                *next.releases.get_mut(to) = Some(release);
+                Ok(next)
+            }
+            Phase::Only(_) => Err(self.refuses("begin a shift to the color that serves")),
+            Phase::Shift { .. } => Err(self.refuses("begin a second shift")),
+        }
+    }
+
+    /// The target gets `share`; share 0 asks the stable color back.
+    ///
+    /// # Errors
+    /// When no shift is under way.
+    pub fn shift(&self, share: Share) -> Result<Self, TransitionError> {
+        let to = self.target("set a share")?;
+        Ok(self.changed_to(Phase::Shift { to, share }))
+    }
+
+    /// The shift is done: the target serves alone, and the other color cannot be asked back.
+    ///
+    /// # Errors
+    /// When no shift is under way, or the target does not serve everything yet.
+    pub fn commit(&self) -> Result<Self, TransitionError> {
+        let to = self.target("commit")?;
+        if !self.phase.weight(to).is_full() {
+            return Err(self.refuses("commit before the target serves everything"));
+        }
+        Ok(self.changed_to(Phase::Only(to)))
+    }
+
+    /// The shift is given up: the stable color serves alone, as before it.
+    ///
+    /// # Errors
+    /// When no shift is under way, or the target still serves: take its share to 0 first, so that
+    /// consumers of both colors follow before the target's messages lose their reader.
+    pub fn abandon(&self) -> Result<Self, TransitionError> {
+        let to = self.target("abandon")?;
+        if !self.phase.weight(to).is_zero() {
+            return Err(self.refuses("abandon while the target serves"));
+        }
+        Ok(self.changed_to(Phase::Only(to.other())))
+    }
+
+    /// A controller takes over: the same deployment in the next epoch.
+    #[must_use]
+    pub fn taken_over(&self) -> Self {
+        let mut next = self.changed_to(self.phase);
+        next.epoch = Epoch(self.epoch.0.saturating_add(1));
+        next
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When the text is not such a record, or was written in a format or with a phase that this
+    /// version does not know. The reader then keeps what it knew: it freezes.
+    pub fn from_json(text: &str) -> Result<Self, RecordError> {
+        let value: Value = serde_json::from_str(text).map_err(|source| RecordError::Malformed {
+            source: source.into(),
+        })?;
+        let format = value.get("format").and_then(Value::as_u64);
+        if let Some(format) = format.filter(|format| *format != u64::from(FORMAT)) {
+            return Err(RecordError::Format { found: format });
+        }
+        if let Some(phase) = value.get("phase")
+            && serde_json::from_value::<Phase>(phase.clone()).is_err()
+        {
+            return Err(RecordError::Phase {
+                found: phase.to_string(),
+            });
+        }
+        serde_json::from_value(value).map_err(|source| RecordError::Malformed {
+            source: source.into(),
+        })
+    }
+
+    /// The record as text.
+    #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "all keys are strings, so writing cannot fail"
+    )]
+    #[expect(clippy::expect_used, reason = "as above")]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a record of plain fields is always writable")
+    }
+
+    /// Whether the write marked `id` made this record's `revision`, as far as it remembers.
+    #[must_use]
+    pub fn was_written(&self, revision: Revision, id: WriteId) -> bool {
+        self.writes.contains(&(revision, id))
+    }
+
+    /// Whether the record's memory of writes reaches back to `revision`.
+    #[must_use]
+    pub fn remembers(&self, revision: Revision) -> bool {
+        self.writes
+            .first()
+            .is_some_and(|(oldest, _)| *oldest <= revision)
+    }
+
+    pub(crate) fn marked(mut self, id: WriteId) -> Self {
+        if self.writes.len() >= REMEMBERED_WRITES {
+            self.writes.drain(..=self.writes.len() - REMEMBERED_WRITES);
+        }
+        self.writes.push((self.revision, id));
+        self
+    }
+
+    /// The same at revision 0, so that any record of a store is newer.
+    pub(crate) fn assumed(mut self) -> Self {
+        self.revision = Revision::default();
+        self
+    }
+
+    fn changed_to(&self, phase: Phase) -> Self {
+        Self {
+            phase,
+            revision: self.revision.next(),
+            ..self.clone()
+        }
+    }
+
+    fn target(&self, action: &'static str) -> Result<Color, TransitionError> {
+        self.phase.candidate().ok_or_else(|| self.refuses(action))
+    }
+
+    const fn refuses(&self, action: &'static str) -> TransitionError {
+        TransitionError {
+            action,
+            phase: self.phase,
+        }
+    }
+}
+
+/// The deployment's phase does not allow that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {action}: the deployment is in phase \"{phase}\"")]
+pub struct TransitionError {
+    action: &'static str,
+    phase: Phase,
+}
+
+impl TransitionError {
+    /// The phase that does not allow it.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+/// A record cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A newer version of this library wrote it in another format.
+    #[error("the record's format {found} is not known here, only {FORMAT}")]
+    Format {
+        /// The format that was found.
+        found: u64,
+    },
+    /// A newer version of this library wrote a phase that is not known here.
+    #[error("the record's phase {found} is not known here")]
+    Phase {
+        /// The phase that was found, as JSON.
+        found: String,
+    },
+    /// The text is no such record.
+    #[error("the text is not a deployment record")]
+    Malformed {
+        /// What the reader says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn first() -> Deployment {
+        let key = ServiceKey::new("orders")
+            .unwrap()
+            .with_stage("staging")
+            .unwrap();
+        Deployment::first(key, Color::Blue, Release::new("1").unwrap())
+    }
+
+    #[test]
+    fn a_release_goes_over_and_the_next_one_comes_back() {
+        let one = first();
+        let two = one.begin(Color::Green, Release::new("2").unwrap()).unwrap();
+        let three = two.shift(Share::FULL).unwrap();
+        let four = three.commit().unwrap();
+        let five = four.begin(Color::Blue, Release::new("3").unwrap()).unwrap();
+        let six = five.shift(Share::percent(10).unwrap()).unwrap();
+        let seven = six.shift(Share::ZERO).unwrap();
+        let eight = seven.abandon().unwrap();
+        assert_eq!(eight.phase(), Phase::Only(Color::Green));
+        assert_eq!(eight.revision(), Revision::new(8));
+        assert_eq!(eight.release(Color::Green).unwrap().as_str(), "2");
+    }
+
+    #[test]
+    fn what_the_phase_does_not_allow_is_refused_by_name() {
+        let one = first();
+        let release = Release::new("2").unwrap();
+        let shifting = one.begin(Color::Green, release.clone()).unwrap();
+        let tenth = shifting.shift(Share::percent(10).unwrap()).unwrap();
+        for refused in [
+            one.begin(Color::Blue, release.clone()),
+            one.shift(Share::FULL),
+            one.commit(),
+            one.abandon(),
+            shifting.begin(Color::Green, release),
+            shifting.commit(),
+            tenth.commit(),
+            tenth.abandon(),
+        ] {
+            assert!(refused.unwrap_err().to_string().starts_with("cannot "));
+        }
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_survive_a_change() {
+        let mut value: Value = serde_json::from_str(&first().to_json()).unwrap();
+        value["mood"] = serde_json::json!({ "calm": [1, 2] });
+        let read = Deployment::from_json(&value.to_string()).unwrap();
+        let written = read
+            .begin(Color::Green, Release::new("2").unwrap())
+            .unwrap()
+            .to_json();
+        let written: Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(written["mood"], value["mood"]);
+        assert_eq!(written["stage"], "staging");
+    }
+
+    #[test]
+    fn a_phase_or_format_of_the_future_is_named_not_guessed() {
+        let mut value: Value = serde_json::from_str(&first().to_json()).unwrap();
+        value["phase"] = serde_json::json!({ "mirror": "green" });
+        let error = Deployment::from_json(&value.to_string()).unwrap_err();
+        assert!(matches!(&error, RecordError::Phase { found } if found.contains("mirror")));
+        value["format"] = serde_json::json!(2);
+        let error = Deployment::from_json(&value.to_string()).unwrap_err();
+        assert!(matches!(error, RecordError::Format { found: 2 }));
+    }
+
+    #[test]
+    fn the_memory_of_writes_is_bounded_and_the_newest_stay() {
+        let mut deployment = first();
+        for number in 0..40 {
+            deployment = deployment.taken_over().marked(WriteId::new(number));
+        }
+        assert_eq!(deployment.writes.len(), REMEMBERED_WRITES);
+        assert!(deployment.was_written(Revision::new(41), WriteId::new(39)));
+        assert!(deployment.remembers(Revision::new(26)));
+        assert!(!deployment.remembers(Revision::new(25)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            drop(Deployment::from_json(&text));
+        }
+
+        #[test]
+        fn a_record_reads_back_equal(share in 0u16..=1000, id: u128) {
+            let deployment = first()
+                .begin(Color::Green, Release::new("2").unwrap()).unwrap()
+                .shift(Share::per_mille(share).unwrap()).unwrap()
+                .marked(WriteId::new(id));
+            prop_assert_eq!(Deployment::from_json(&deployment.to_json()).unwrap(), deployment);
+        }
+    }
+}

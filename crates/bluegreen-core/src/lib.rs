@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+mod backoff;
+mod clock;
+mod color;
+mod contract;
+mod deployment;
+mod following;
+mod identity;
+mod in_flight;
+mod member;
+mod observation;
+mod phase;
+mod rise_fall;
+mod share;
+mod stop;
+mod store;
+
+pub use backoff::{Backoff, BackoffError};
+pub use clock::Clock;
+pub use color::{ByColor, Color, ColorError};
+pub use contract::{ContractVersion, ContractVersionError, Reads};
+pub use deployment::{Deployment, Epoch, RecordError, Revision, TransitionError, WriteId};
+pub use following::{
+    FollowConfig, FollowError, FollowReport, Follower, Following, Nothing, Remember, Source,
+};
+pub use identity::{IdentityError, Release, ServiceIdentity, ServiceKey};
+pub use in_flight::{InFlight, InFlightGuard};
+pub use member::Member;
+pub use observation::{Figures, Observation, Reading};
+pub use phase::{Phase, Role};
+pub use rise_fall::RiseFall;
+pub use share::{Share, ShareError};
+pub use stop::{Stop, Stopper};
+pub use store::{
+    Change, Decision, MemoryStore, Outcome, Progress, Settled, Settling, Store, StoreError,
+    UpdateError, settled, update,
+};

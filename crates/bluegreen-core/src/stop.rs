@@ -1,0 +1,142 @@
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The request to stop, and the moment by which to be done.
+///
+/// A driver's `run` takes one, works until [`requested`](Self::requested) resolves, finishes what
+/// its documentation names before the deadline, and returns. Cloning is cheap; all clones see the
+/// same request. Cancel safe throughout: a dropped future loses nothing.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    // `None` in the channel: not requested yet. No channel: never.
+    request: Option<watch::Receiver<Option<Instant>>>,
+}
+
+/// The side that requests. Dropped without a request it means *never*, as nobody is left to ask.
+#[derive(Debug)]
+#[must_use = "without a request nothing stops"]
+pub struct Stopper {
+    request: watch::Sender<Option<Instant>>,
+}
+
+impl Stop {
+    /// A request yet to be made, and the side that makes it.
+    pub fn new() -> (Stopper, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (
+            Stopper { request: sender },
+            Self {
+                request: Some(receiver),
+            },
+        )
+    }
+
+    /// A request that is never made.
+    #[must_use]
+    pub const fn never() -> Self {
+        Self { request: None }
+    }
+
+    /// Whether to stop.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.deadline().is_some()
+    }
+
+    /// The moment by which to be done, once requested.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.request.as_ref().and_then(|request| *request.borrow())
+    }
+
+    /// The time left until the deadline, once requested; zero after it.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline()
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits for the request; answers the deadline.
+    pub async fn requested(&self) -> Instant {
+        if let Some(request) = &self.request {
+            let mut request = request.clone();
+            if let Ok(deadline) = request.wait_for(Option::is_some).await
+                && let Some(deadline) = *deadline
+            {
+                return deadline;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Waits for the deadline itself: the moment to abandon what is not done.
+    pub async fn expired(&self) {
+        let deadline = self.requested().await;
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+impl Stopper {
+    /// Requests the stop, to be done `within` that time. The first request counts; a later one can
+    /// only bring the deadline nearer.
+    pub fn stop(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        self.request.send_if_modified(|request| {
+            let sooner = request.is_none_or(|present| deadline < present);
+            if sooner {
+                *request = Some(deadline);
+            }
+            sooner
+        });
+    }
+
+    /// A further receiving side.
+    #[must_use]
+    pub fn subscribe(&self) -> Stop {
+        Stop {
+            request: Some(self.request.subscribe()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_clones_see_the_request_and_its_deadline() {
+        let (stopper, stop) = Stop::new();
+        let clone = stop.clone();
+        assert!(!stop.is_requested());
+        stopper.stop(Duration::from_secs(5));
+        assert_eq!(clone.requested().await, stop.deadline().unwrap());
+        assert_eq!(clone.time_left(), Some(Duration::from_secs(5)));
+        let before = Instant::now();
+        clone.expired().await;
+        assert_eq!(before.elapsed(), Duration::from_secs(5));
+        assert_eq!(clone.time_left(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_request_never_moves_the_deadline_away() {
+        let (stopper, stop) = Stop::new();
+        stopper.stop(Duration::from_secs(5));
+        stopper.stop(Duration::from_secs(50));
+        assert_eq!(stop.time_left(), Some(Duration::from_secs(5)));
+        stopper.stop(Duration::from_secs(1));
+        assert_eq!(stop.time_left(), Some(Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_left_to_ask_means_never() {
+        let (stopper, stop) = Stop::new();
+        drop(stopper);
+        for stop in [stop, Stop::never()] {
+            assert!(!stop.is_requested());
+            let waited = tokio::time::timeout(Duration::from_secs(3600), stop.requested()).await;
+            assert!(waited.is_err());
+        }
+    }
+}
