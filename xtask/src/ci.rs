@@ -1,0 +1,64 @@
+//! What must pass before a change lands.
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Run, cargo, workspace};
+
+pub(crate) fn run() -> Result<()> {
+    lint()?;
+    docs()?;
+    crate::test()?;
+    cargo(["build", "--workspace", "--examples", "--bins"]).run()?;
+    crate::demo_once(&["--json"])?;
+    deny()
+}
+
+pub(crate) fn lint() -> Result<()> {
+    cargo(["fmt", "--all", "--check"]).run()?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--"];
+    cargo(clippy).args(["-D", "warnings"]).run()?;
+    minimum_rust()
+}
+
+pub(crate) fn docs() -> Result<()> {
+    cargo(["doc", "--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+pub(crate) fn deny() -> Result<()> {
+    cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"])
+        .run()
+        .context("`cargo install --locked cargo-deny` provides this check")
+}
+
+/// The stated minimum is true only while no dependency asks for more.
+fn minimum_rust() -> Result<()> {
+    let manifest = std::fs::read_to_string(workspace()?.join("Cargo.toml"))?;
+    let stated = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .map(|value| version(value.trim_matches('"')))
+        .context("Cargo.toml states no rust-version")?;
+    let cargo_program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = Run::new(cargo_program)
+        .args(["metadata", "--format-version=1", "--all-features", "--locked"])
+        .output()?;
+    let highest = tree
+        .split("\"rust_version\":\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .map(version)
+        .max()
+        .context("the dependencies state no rust-version")?;
+    if highest > stated {
+        bail!("a dependency needs Rust {highest:?}, Cargo.toml states {stated:?}");
+    }
+    Ok(())
+}
+
+fn version(text: &str) -> Vec<u32> {
+    let mut parts: Vec<u32> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+    parts.resize(3, 0);
+    parts
+}

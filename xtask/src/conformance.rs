@@ -1,0 +1,163 @@
+//! The stand-ins' conformance suite, against ours and against two emulators by others, and the
+//! dated table of what each answered.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Run, cargo, workspace};
+
+/// The versions the table was made with; a newer one is another table.
+const PINNED: [&str; 3] = ["moto[server]==5.2.1", "ministack==1.5.33", "cbor2==5.7.1"];
+
+/// An emulator by others and the services of it that the suite can ask.
+struct Emulator {
+    name: &'static str,
+    services: &'static [&'static str],
+    start: fn(&Path, u16) -> Run,
+}
+
+const EMULATORS: [Emulator; 2] = [
+    Emulator {
+        name: "moto 5.2.1",
+        // moto does not speak CloudWatch's CBOR.
+        services: &["sqs", "dynamodb", "elbv2"],
+        start: |bin, port| {
+            Run::new(bin.join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        },
+    },
+    Emulator {
+        name: "MiniStack 1.5.33",
+        services: &["sqs", "dynamodb", "cloudwatch", "elbv2"],
+        start: |bin, port| {
+            Run::new(bin.join("ministack"))
+                .env("BIND_HOST", "127.0.0.1")
+                .env("GATEWAY_PORT", port.to_string())
+        },
+    },
+];
+
+/// For each check, by name: what each subject answered.
+type Table = BTreeMap<String, BTreeMap<&'static str, bool>>;
+
+pub(crate) fn run() -> Result<()> {
+    let bin = environment()?;
+    let mut table = Table::new();
+    record(&mut table, "bluegreen-local", &suite(&[], "")?);
+    for emulator in &EMULATORS {
+        let port = free_port()?;
+        let server = Server((emulator.start)(&bin, port).spawn()?);
+        wait_for(port).with_context(|| format!("{} does not answer", emulator.name))?;
+        for service in emulator.services {
+            let variable = format!("CONFORMANCE_{}_ENDPOINT", service.to_uppercase());
+            let endpoint = format!("http://127.0.0.1:{port}");
+            record(&mut table, emulator.name, &suite(&[(&variable, &endpoint)], service)?);
+        }
+        drop(server);
+    }
+    let path = workspace()?.join("crates/bluegreen-local/CONFORMANCE.md");
+    std::fs::write(&path, render(&table)?)?;
+    eprintln!("written: {}", path.display());
+    let wrong = table.iter().filter(|(_, row)| row.get("bluegreen-local") == Some(&false));
+    let wrong: Vec<_> = wrong.map(|(check, _)| check.as_str()).collect();
+    if wrong.is_empty() { Ok(()) } else { bail!("our stand-ins fail: {}", wrong.join(", ")) }
+}
+
+/// A Python environment of the project's own, made once.
+fn environment() -> Result<PathBuf> {
+    let home = workspace()?.join("target/conformance");
+    let bin = home.join("bin");
+    if !bin.join("moto_server").exists() || !bin.join("ministack").exists() {
+        Run::new("python3").args(["-m", "venv"]).arg(&home).run()?;
+        Run::new(bin.join("pip")).args(["install", "--quiet"]).args(PINNED).run()?;
+    }
+    Ok(bin)
+}
+
+/// Runs the checks whose names begin with `prefix`; answers what the test program printed.
+fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
+    let mut test = cargo(["test", "--quiet", "--package", "bluegreen-local", "--all-features"]);
+    test = test.args(["--test", "main", "--", "--format=pretty", "--test-threads=4"]);
+    if prefix.is_empty() {
+        for service in ["sqs", "dynamodb", "cloudwatch", "elbv2"] {
+            test = test.arg(format!("{service}_"));
+        }
+    } else {
+        test = test.arg(format!("{prefix}_"));
+    }
+    for (name, value) in environment {
+        test = test.env(name, value);
+    }
+    test.output()
+}
+
+/// Reads lines such as `test sqs::sqs_long_poll ... ok`.
+fn record(table: &mut Table, subject: &'static str, printed: &str) {
+    for line in printed.lines().filter_map(|line| line.strip_prefix("test ")) {
+        let Some((name, verdict)) = line.split_once(" ... ") else { continue };
+        let check = name.rsplit("::").next().unwrap_or(name);
+        table.entry(check.to_owned()).or_default().insert(subject, verdict.trim() == "ok");
+    }
+}
+
+fn render(table: &Table) -> Result<String> {
+    let subjects = ["bluegreen-local", EMULATORS[0].name, EMULATORS[1].name];
+    let today = Run::new("date").args(["-u", "+%Y-%m-%d"]).output()?;
+    let mut text = format!(
+        "# Conformance of the stand-ins\n\nMade by `cargo xtask conformance` on {}. The checks are \
+         written from AWS's documentation and run through the current AWS SDK for Rust; where all \
+         disagree, the documentation decides. A dash: the emulator does not offer the service to \
+         the SDK.\n\n| check | {} |\n|---|---|---|---|\n",
+        today.trim(),
+        subjects.join(" | "),
+    );
+    for (check, row) in table {
+        write!(text, "| {check} |")?;
+        for subject in subjects {
+            let answer = match row.get(subject) {
+                Some(true) => "ok",
+                Some(false) => "**differs**",
+                None => "-",
+            };
+            write!(text, " {answer} |")?;
+        }
+        text.push('\n');
+    }
+    for subject in subjects {
+        let answers: Vec<_> = table.values().filter_map(|row| row.get(subject)).collect();
+        let right = answers.iter().filter(|right| ***right).count();
+        write!(text, "\n{subject}: {right} of {} checks.", answers.len())?;
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+/// Ends the emulator by its process id when the run is over.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn wait_for(port: u16) -> Result<()> {
+    for _ in 0..600 {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(());
+        }
+        #[expect(clippy::disallowed_methods, reason = "a task without a runtime, waiting for a port")]
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("nothing listens on port {port} after a minute")
+}
