@@ -56,16 +56,26 @@ pub(crate) fn run() -> Result<()> {
         for service in emulator.services {
             let variable = format!("CONFORMANCE_{}_ENDPOINT", service.to_uppercase());
             let endpoint = format!("http://127.0.0.1:{port}");
-            record(&mut table, emulator.name, &suite(&[(&variable, &endpoint)], service)?);
+            record(
+                &mut table,
+                emulator.name,
+                &suite(&[(&variable, &endpoint)], service)?,
+            );
         }
         drop(server);
     }
     let path = workspace()?.join("crates/bluegreen-local/CONFORMANCE.md");
     std::fs::write(&path, render(&table)?)?;
     eprintln!("written: {}", path.display());
-    let wrong = table.iter().filter(|(_, row)| row.get("bluegreen-local") == Some(&false));
+    let wrong = table
+        .iter()
+        .filter(|(_, row)| row.get("bluegreen-local") == Some(&false));
     let wrong: Vec<_> = wrong.map(|(check, _)| check.as_str()).collect();
-    if wrong.is_empty() { Ok(()) } else { bail!("our stand-ins fail: {}", wrong.join(", ")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("our stand-ins fail: {}", wrong.join(", "))
+    }
 }
 
 /// A Python environment of the project's own, made once.
@@ -74,15 +84,30 @@ fn environment() -> Result<PathBuf> {
     let bin = home.join("bin");
     if !bin.join("moto_server").exists() || !bin.join("ministack").exists() {
         Run::new("python3").args(["-m", "venv"]).arg(&home).run()?;
-        Run::new(bin.join("pip")).args(["install", "--quiet"]).args(PINNED).run()?;
+        Run::new(bin.join("pip"))
+            .args(["install", "--quiet"])
+            .args(PINNED)
+            .run()?;
     }
     Ok(bin)
 }
 
 /// Runs the checks whose names begin with `prefix`; answers what the test program printed.
 fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
-    let mut test = cargo(["test", "--quiet", "--package", "bluegreen-local", "--all-features"]);
-    test = test.args(["--test", "main", "--", "--format=pretty", "--test-threads=4"]);
+    let mut test = cargo([
+        "test",
+        "--quiet",
+        "--package",
+        "bluegreen-local",
+        "--all-features",
+    ]);
+    test = test.args([
+        "--test",
+        "main",
+        "--",
+        "--format=pretty",
+        "--test-threads=4",
+    ]);
     if prefix.is_empty() {
         for service in ["sqs", "dynamodb", "cloudwatch", "elbv2"] {
             test = test.arg(format!("{service}_"));
@@ -98,10 +123,18 @@ fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
 
 /// Reads lines such as `test sqs::sqs_long_poll ... ok`.
 fn record(table: &mut Table, subject: &'static str, printed: &str) {
-    for line in printed.lines().filter_map(|line| line.strip_prefix("test ")) {
-        let Some((name, verdict)) = line.split_once(" ... ") else { continue };
+    for line in printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("test "))
+    {
+        let Some((name, verdict)) = line.split_once(" ... ") else {
+            continue;
+        };
         let check = name.rsplit("::").next().unwrap_or(name);
-        table.entry(check.to_owned()).or_default().insert(subject, verdict.trim() == "ok");
+        table
+            .entry(check.to_owned())
+            .or_default()
+            .insert(subject, verdict.trim() == "ok");
     }
 }
 
@@ -148,7 +181,9 @@ impl Drop for Server {
 }
 
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }
 
 fn wait_for(port: u16) -> Result<()> {
@@ -156,7 +191,10 @@ fn wait_for(port: u16) -> Result<()> {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(());
         }
-        #[expect(clippy::disallowed_methods, reason = "a task without a runtime, waiting for a port")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a task without a runtime, waiting for a port"
+        )]
         std::thread::sleep(Duration::from_millis(100));
     }
     bail!("nothing listens on port {port} after a minute")
