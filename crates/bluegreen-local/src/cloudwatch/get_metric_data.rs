@@ -1,0 +1,120 @@
+//! `GetMetricData` with `MetricStat` queries. All points come in one answer, without paging.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::Reader;
+use super::cbor::Value;
+use super::datum::read_unit;
+use super::fault::Fault;
+use super::fields::Fields;
+use super::metric::Metric;
+use super::period::{aligned, read_period, read_span};
+use super::stat::Stat;
+
+const QUERIES_LIMIT: usize = 500;
+
+/// One query that reads one statistic of one metric.
+struct Query<'a> {
+    id: &'a str,
+    label: Option<&'a str>,
+    metric: Metric,
+    period: u64,
+    stat: Stat,
+    unit: Option<&'a str>,
+    returned: bool,
+}
+
+pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault> {
+    let fields = Fields::of(input)?;
+    if fields.has("NextToken") {
+        return Err(Fault::token());
+    }
+    let span = read_span(&fields).map_err(as_validation)?;
+    let newest_first = match fields.text("ScanBy")? {
+        None | Some("TimestampDescending") => true,
+        Some("TimestampAscending") => false,
+        Some(other) => return Err(Fault::validation(format!("ScanBy {other} is not known."))),
+    };
+    let queries = read_queries(&fields)?;
+    let returned = queries.iter().filter(|query| query.returned);
+    let results = returned.map(|query| result(query, &span, newest_first, reader)).collect();
+    Ok(Value::map([("MetricDataResults", Value::List(results)), ("Messages", Value::List(vec![]))]))
+}
+
+// This operation knows no InvalidParameterValue: every refusal is a ValidationError.
+fn as_validation(fault: Fault) -> Fault {
+    match fault.code {
+        "InvalidParameterValue" | "MissingParameter" => Fault::validation(fault.message),
+        _ => fault,
+    }
+}
+
+fn read_queries<'a>(fields: &Fields<'a>) -> Result<Vec<Query<'a>>, Fault> {
+    let structures = fields.structures("MetricDataQueries")?;
+    if structures.is_empty() || structures.len() > QUERIES_LIMIT {
+        return Err(Fault::validation(format!(
+            "MetricDataQueries has {} elements; allowed are 1 to {QUERIES_LIMIT}.",
+            structures.len()
+        )));
+    }
+    let queries = structures.iter().map(|query| read_query(query).map_err(as_validation));
+    let queries: Vec<Query<'a>> = queries.collect::<Result<_, _>>()?;
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = queries.iter().find(|query| !ids.insert(query.id)) {
+        return Err(Fault::validation(format!("The id {} is used twice.", twice.id)));
+    }
+    if queries.iter().any(|query| query.returned) {
+        Ok(queries)
+    } else {
+        Err(Fault::validation("At least one query must return data."))
+    }
+}
+
+fn read_query<'a>(fields: &Fields<'a>) -> Result<Query<'a>, Fault> {
+    let id = fields.required_text("Id")?;
+    let word = id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !word || !id.starts_with(|c: char| c.is_ascii_lowercase()) || id.len() > 255 {
+        return Err(Fault::validation(format!("The id {id} does not match ^[a-z][a-zA-Z0-9_]*$.")));
+    }
+    if fields.has("Expression") {
+        let message =
+            format!("Query {id}: this stand-in evaluates no expressions, only MetricStat.");
+        return Err(Fault::validation(message));
+    }
+    let fields_of_stat = fields.required_structure("MetricStat")?;
+    let stat = fields_of_stat.required_text("Stat")?;
+    Ok(Query {
+        id,
+        label: fields.text("Label")?,
+        metric: Metric::read(&fields_of_stat.required_structure("Metric")?)?,
+        period: read_period(&fields_of_stat)?,
+        stat: Stat::parse(stat).ok_or_else(|| {
+            Fault::validation(format!("Query {id}: the statistic \"{stat}\" is not known."))
+        })?,
+        unit: read_unit(&fields_of_stat)?,
+        returned: fields.flag("ReturnData")?.unwrap_or(true),
+    })
+}
+
+fn result(query: &Query<'_>, span: &Range<u64>, newest_first: bool, reader: &Reader<'_>) -> Value {
+    let span = aligned(span, query.period);
+    let buckets = reader.totals(&query.metric, &span, query.period, query.unit);
+    let mut points: Vec<_> = buckets
+        .iter()
+        .filter_map(|(start, samples)| query.stat.of(samples).map(|figure| (*start, figure)))
+        .collect();
+    if newest_first {
+        points.reverse();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
+    let times = points.iter().map(|(start, _)| Value::Time(*start as f64)).collect();
+    let values = points.iter().map(|(_, figure)| Value::Float(*figure)).collect();
+    Value::map([
+        ("Id", Value::text(query.id)),
+        ("Label", Value::text(query.label.unwrap_or(&query.metric.name))),
+        ("Timestamps", Value::List(times)),
+        ("Values", Value::List(values)),
+        ("StatusCode", Value::text("Complete")),
+    ])
+}

@@ -1,0 +1,71 @@
+//! The actions of a listener or rule, as a list of which the last decides.
+
+use super::fault::Fault;
+use super::form::Form;
+use super::forward::Forward;
+use super::xml::Element;
+
+/// One action; what is no forward is kept and given back as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Action {
+    form: Form,
+    forward: Option<Forward>,
+}
+
+impl Action {
+    /// The actions of a field, of which exactly one must answer or forward the request.
+    pub(crate) fn read_list(form: &Form, field: &str) -> Result<Vec<Self>, Fault> {
+        let actions = form.list(field).unwrap_or_default().into_iter().map(Self::read);
+        let actions: Vec<Self> = actions.collect::<Result<_, _>>()?;
+        if actions.iter().filter(|action| action.is_final()).count() == 1 {
+            Ok(actions)
+        } else {
+            Err(Fault::action(format!(
+                "{field} must have exactly one forward, redirect or fixed-response action"
+            )))
+        }
+    }
+
+    fn read(form: &Form) -> Result<Self, Fault> {
+        let forward = match form.required("Type")? {
+            "forward" => Some(Forward::read(form)?),
+            "redirect"
+            | "fixed-response"
+            | "authenticate-cognito"
+            | "authenticate-oidc"
+            | "jwt-validation" => None,
+            other => {
+                return Err(Fault::validation(format!("'{other}' is not a type of action")));
+            }
+        };
+        Ok(Self { form: form.clone(), forward })
+    }
+
+    fn is_final(&self) -> bool {
+        matches!(self.form.text("Type"), Some("forward" | "redirect" | "fixed-response"))
+    }
+
+    fn to_element(&self) -> Element {
+        let Some(forward) = &self.forward else {
+            return self.form.to_element("member");
+        };
+        let mut elements = vec![Element::text("Type", "forward")];
+        elements.extend(self.form.text("Order").map(|order| Element::text("Order", order)));
+        elements.extend(forward.to_elements());
+        Element::list("member", elements)
+    }
+}
+
+pub(crate) fn to_element(name: &str, actions: &[Action]) -> Element {
+    Element::list(name, actions.iter().map(Action::to_element))
+}
+
+/// The forward action among a list's, if it has one.
+pub(crate) fn forward(actions: &[Action]) -> Option<&Forward> {
+    actions.iter().find_map(|action| action.forward.as_ref())
+}
+
+/// Target groups and weights of a list; empty where it does not forward.
+pub(crate) fn weights(actions: &[Action]) -> &[(String, u16)] {
+    forward(actions).map(|forward| forward.groups.as_slice()).unwrap_or_default()
+}
