@@ -11,13 +11,7 @@ pub(crate) fn run() -> Result<()> {
 
 pub(crate) fn lint() -> Result<()> {
     cargo(["fmt", "--all", "--check"]).run()?;
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-    ];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--"];
     cargo(clippy).args(["-D", "warnings"]).run()?;
     minimum_rust()
 }
@@ -29,16 +23,9 @@ pub(crate) fn docs() -> Result<()> {
 }
 
 pub(crate) fn deny() -> Result<()> {
-    cargo([
-        "deny",
-        "--all-features",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ])
-    .run()
-    .context("`cargo install --locked cargo-deny` provides this check")
+    cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"])
+        .run()
+        .context("`cargo install --locked cargo-deny` provides this check")
 }
 
 /// The stated minimum is true only while no dependency asks for more.
@@ -51,12 +38,7 @@ fn minimum_rust() -> Result<()> {
         .context("Cargo.toml states no rust-version")?;
     let cargo_program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = Run::new(cargo_program)
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--all-features",
-            "--locked",
-        ])
+        .args(["metadata", "--format-version=1", "--all-features", "--locked"])
         .output()?;
     let highest = tree
         .split("\"rust_version\":\"")
@@ -72,10 +54,7 @@ fn minimum_rust() -> Result<()> {
 }
 
 fn version(text: &str) -> Vec<u32> {
-    let mut parts: Vec<u32> = text
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0))
-        .collect();
+    let mut parts: Vec<u32> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
     parts.resize(3, 0);
     parts
 }

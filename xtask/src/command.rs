@@ -31,10 +31,7 @@ impl Run {
 
     /// Runs it; an exit other than 0 is an error.
     pub(crate) fn run(mut self) -> Result<()> {
-        let status = self
-            .0
-            .status()
-            .with_context(|| format!("cannot start {:?}", self.0))?;
+        let status = self.0.status().with_context(|| format!("cannot start {:?}", self.0))?;
         if !status.success() {
             bail!("{:?} ended with {status}", self.0);
         }
@@ -78,16 +75,11 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
 /// The folder of the workspace.
 pub(crate) fn workspace() -> Result<PathBuf> {
     let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(own
-        .parent()
-        .context("xtask lies in no workspace")?
-        .to_owned())
+    Ok(own.parent().context("xtask lies in no workspace")?.to_owned())
 }
 
 /// Runs a program and ends this one with the same exit code.
 pub(crate) fn exit_like(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {command:?}"))?;
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     std::process::exit(status.code().unwrap_or(1))
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{Run, cargo, workspace};
 
 /// The versions the table was made with; a newer one is another table.
-const PINNED: [&str; 3] = ["moto[server]==5.2.1", "ministack==1.5.33", "cbor2==5.7.1"];
+const PINNED: [&str; 3] = ["moto[server]==5.2.1", "ministack==1.5.33", "cbor2==6.2.1"];
 
 /// An emulator by others and the services of it that the suite can ask.
 struct Emulator {
@@ -38,6 +38,8 @@ const EMULATORS: [Emulator; 2] = [
             Run::new(bin.join("ministack"))
                 .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", port.to_string())
+                // It would listen on every interface.
+                .env("IOT_MTLS_ENABLED", "0")
         },
     },
 ];
@@ -56,26 +58,16 @@ pub(crate) fn run() -> Result<()> {
         for service in emulator.services {
             let variable = format!("CONFORMANCE_{}_ENDPOINT", service.to_uppercase());
             let endpoint = format!("http://127.0.0.1:{port}");
-            record(
-                &mut table,
-                emulator.name,
-                &suite(&[(&variable, &endpoint)], service)?,
-            );
+            record(&mut table, emulator.name, &suite(&[(&variable, &endpoint)], service)?);
         }
         drop(server);
     }
     let path = workspace()?.join("crates/bluegreen-local/CONFORMANCE.md");
     std::fs::write(&path, render(&table)?)?;
     eprintln!("written: {}", path.display());
-    let wrong = table
-        .iter()
-        .filter(|(_, row)| row.get("bluegreen-local") == Some(&false));
+    let wrong = table.iter().filter(|(_, row)| row.get("bluegreen-local") == Some(&false));
     let wrong: Vec<_> = wrong.map(|(check, _)| check.as_str()).collect();
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        bail!("our stand-ins fail: {}", wrong.join(", "))
-    }
+    if wrong.is_empty() { Ok(()) } else { bail!("our stand-ins fail: {}", wrong.join(", ")) }
 }
 
 /// A Python environment of the project's own, made once.
@@ -84,30 +76,15 @@ fn environment() -> Result<PathBuf> {
     let bin = home.join("bin");
     if !bin.join("moto_server").exists() || !bin.join("ministack").exists() {
         Run::new("python3").args(["-m", "venv"]).arg(&home).run()?;
-        Run::new(bin.join("pip"))
-            .args(["install", "--quiet"])
-            .args(PINNED)
-            .run()?;
+        Run::new(bin.join("pip")).args(["install", "--quiet"]).args(PINNED).run()?;
     }
     Ok(bin)
 }
 
 /// Runs the checks whose names begin with `prefix`; answers what the test program printed.
 fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
-    let mut test = cargo([
-        "test",
-        "--quiet",
-        "--package",
-        "bluegreen-local",
-        "--all-features",
-    ]);
-    test = test.args([
-        "--test",
-        "main",
-        "--",
-        "--format=pretty",
-        "--test-threads=4",
-    ]);
+    let mut test = cargo(["test", "--quiet", "--package", "bluegreen-local", "--all-features"]);
+    test = test.args(["--test", "main", "--", "--format=pretty", "--test-threads=4"]);
     if prefix.is_empty() {
         for service in ["sqs", "dynamodb", "cloudwatch", "elbv2"] {
             test = test.arg(format!("{service}_"));
@@ -123,18 +100,12 @@ fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
 
 /// Reads lines such as `test sqs::sqs_long_poll ... ok`.
 fn record(table: &mut Table, subject: &'static str, printed: &str) {
-    for line in printed
-        .lines()
-        .filter_map(|line| line.strip_prefix("test "))
-    {
+    for line in printed.lines().filter_map(|line| line.strip_prefix("test ")) {
         let Some((name, verdict)) = line.split_once(" ... ") else {
             continue;
         };
         let check = name.rsplit("::").next().unwrap_or(name);
-        table
-            .entry(check.to_owned())
-            .or_default()
-            .insert(subject, verdict.trim() == "ok");
+        table.entry(check.to_owned()).or_default().insert(subject, verdict.trim() == "ok");
     }
 }
 
@@ -181,9 +152,7 @@ impl Drop for Server {
 }
 
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn wait_for(port: u16) -> Result<()> {

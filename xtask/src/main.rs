@@ -86,14 +86,7 @@ fn test() -> Result<()> {
 }
 
 fn bench(name: &str, json: bool, quick: bool) -> Result<()> {
-    let mut bench = cargo([
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "bluegreen-benches",
-        "--",
-    ]);
+    let mut bench = cargo(["run", "--release", "--quiet", "--package", "bluegreen-benches", "--"]);
     bench = bench.arg(name);
     for (wanted, flag) in [(json, "--json"), (quick, "--quick")] {
         if wanted {

@@ -16,23 +16,11 @@ struct Installer {
 const INSTALLERS: &[Installer] = &[
     Installer {
         program: "apt-get",
-        steps: &[
-            &["apt-get", "update"],
-            &["apt-get", "install", "-y", "postgresql"],
-        ],
+        steps: &[&["apt-get", "update"], &["apt-get", "install", "-y", "postgresql"]],
     },
-    Installer {
-        program: "dnf",
-        steps: &[&["dnf", "install", "-y", "postgresql-server"]],
-    },
-    Installer {
-        program: "apk",
-        steps: &[&["apk", "add", "postgresql"]],
-    },
-    Installer {
-        program: "brew",
-        steps: &[&["brew", "install", "postgresql"]],
-    },
+    Installer { program: "dnf", steps: &[&["dnf", "install", "-y", "postgresql-server"]] },
+    Installer { program: "apk", steps: &[&["apk", "add", "postgresql"]] },
+    Installer { program: "brew", steps: &[&["brew", "install", "postgresql"]] },
 ];
 
 /// Finds a server, or installs one where that is allowed, or says the command that would.
@@ -46,11 +34,7 @@ pub(crate) fn ensure() -> Result<()> {
              or DATABASE_URL to a running one"
         );
     };
-    let commands = installer
-        .steps
-        .iter()
-        .map(|step| step.join(" "))
-        .collect::<Vec<_>>();
+    let commands = installer.steps.iter().map(|step| step.join(" ")).collect::<Vec<_>>();
     let commands = commands.join(" && ");
     if !may_install(installer, &commands) {
         bail!("no PostgreSQL server found: `{commands}` installs it (as root)");
@@ -59,16 +43,9 @@ pub(crate) fn ensure() -> Result<()> {
         let [program, arguments @ ..] = step else {
             continue;
         };
-        Run::new(program)
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .run()?;
+        Run::new(program).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()?;
     }
-    if is_installed() {
-        Ok(())
-    } else {
-        bail!("`{commands}` ran, and there is still no `initdb`")
-    }
+    if is_installed() { Ok(()) } else { bail!("`{commands}` ran, and there is still no `initdb`") }
 }
 
 /// At a terminal a person decides; elsewhere root on a machine made for the purpose, such as CI's,
@@ -81,18 +58,12 @@ fn may_install(installer: &Installer, commands: &str) -> bool {
         return std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "y";
     }
     installer.program == "brew"
-        || Run::new("id")
-            .arg("-u")
-            .output()
-            .is_ok_and(|id| id.trim() == "0")
+        || Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
 }
 
 fn is_installed() -> bool {
     let given = std::env::var_os("PG_BIN").map(PathBuf::from);
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     given
         .into_iter()
         .chain(debian.map(|version| version.path().join("bin")))

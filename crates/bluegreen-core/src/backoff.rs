@@ -46,10 +46,7 @@ impl Backoff {
 impl Default for Backoff {
     /// From 100 milliseconds to 20 seconds.
     fn default() -> Self {
-        Self {
-            base: Duration::from_millis(100),
-            max: Duration::from_secs(20),
-        }
+        Self { base: Duration::from_millis(100), max: Duration::from_secs(20) }
     }
 }
 

@@ -20,9 +20,7 @@ impl Clock {
     /// A clock that shows `start` now and moves with tokio's.
     #[must_use]
     pub fn starting_at(start: SystemTime) -> Self {
-        Self {
-            origin: Some((start, Instant::now())),
-        }
+        Self { origin: Some((start, Instant::now())) }
     }
 
     /// The present wall time.
@@ -30,10 +28,7 @@ impl Clock {
     pub fn now(&self) -> SystemTime {
         match self.origin {
             Some((start, since)) => start + since.elapsed(),
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the one place that asks the system"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
             None => SystemTime::now(),
         }
     }
@@ -41,10 +36,7 @@ impl Clock {
     /// The present wall time in milliseconds since 1970, 0 before it.
     #[must_use]
     pub fn now_millis(&self) -> u64 {
-        let since = self
-            .now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

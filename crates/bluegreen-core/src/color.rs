@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 /// is an error: a misspelled color must never silently become blue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "two colors are what the whole design rests on"
-)]
+#[expect(clippy::exhaustive_enums, reason = "two colors are what the whole design rests on")]
 pub enum Color {
     /// The first environment.
     Blue,
@@ -56,9 +53,7 @@ impl FromStr for Color {
         match text {
             "blue" => Ok(Self::Blue),
             "green" => Ok(Self::Green),
-            _ => Err(ColorError {
-                found: text.to_owned(),
-            }),
+            _ => Err(ColorError { found: text.to_owned() }),
         }
     }
 }
@@ -80,10 +75,7 @@ impl ColorError {
 
 /// A value for each color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "exactly one value a color, by its meaning"
-)]
+#[expect(clippy::exhaustive_structs, reason = "exactly one value a color, by its meaning")]
 pub struct ByColor<T> {
     /// The value for [`Color::Blue`].
     pub blue: T,
@@ -94,10 +86,7 @@ pub struct ByColor<T> {
 impl<T> ByColor<T> {
     /// A value for each color, made by asking for one at a time.
     pub fn from_fn(mut make: impl FnMut(Color) -> T) -> Self {
-        Self {
-            blue: make(Color::Blue),
-            green: make(Color::Green),
-        }
+        Self { blue: make(Color::Blue), green: make(Color::Green) }
     }
 
     /// The value for `color`.
@@ -119,17 +108,12 @@ impl<T> ByColor<T> {
 
     /// Both values, changed by `f`.
     pub fn map<U>(self, mut f: impl FnMut(Color, T) -> U) -> ByColor<U> {
-        ByColor {
-            blue: f(Color::Blue, self.blue),
-            green: f(Color::Green, self.green),
-        }
+        ByColor { blue: f(Color::Blue, self.blue), green: f(Color::Green, self.green) }
     }
 
     /// The values with their colors, blue first.
     pub fn iter(&self) -> impl Iterator<Item = (Color, &T)> {
-        Color::BOTH
-            .into_iter()
-            .map(|color| (color, self.get(color)))
+        Color::BOTH.into_iter().map(|color| (color, self.get(color)))
     }
 }
 

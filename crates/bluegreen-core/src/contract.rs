@@ -60,9 +60,7 @@ impl FromStr for ContractVersion {
         let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
         match (number(major), number(minor)) {
             (Some(major), Some(minor)) => Ok(Self { major, minor }),
-            _ => Err(ContractVersionError {
-                found: text.to_owned(),
-            }),
+            _ => Err(ContractVersionError { found: text.to_owned() }),
         }
     }
 }
@@ -111,9 +109,7 @@ impl Reads {
     /// Whether something written as `version` of `contract` is understood.
     #[must_use]
     pub fn reads(&self, contract: &str, version: ContractVersion) -> bool {
-        self.0
-            .get(contract)
-            .is_some_and(|known| known.iter().any(|v| v.reads(version)))
+        self.0.get(contract).is_some_and(|known| known.iter().any(|v| v.reads(version)))
     }
 }
 
@@ -136,9 +132,7 @@ mod tests {
 
     #[test]
     fn signs_blanks_and_overflow_are_refused() {
-        for wrong in [
-            "", ".", "1.", ".1", "+1.0", "-1", "1.0.0", " 1", "65536", "v1",
-        ] {
+        for wrong in ["", ".", "1.", ".1", "+1.0", "-1", "1.0.0", " 1", "65536", "v1"] {
             assert!(wrong.parse::<ContractVersion>().is_err(), "{wrong:?}");
         }
         assert_eq!("2".parse(), Ok(ContractVersion::new(2, 0)));

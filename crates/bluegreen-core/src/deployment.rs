@@ -37,11 +37,7 @@ impl Revision {
     /// The one before this, unless this is the first.
     #[must_use]
     pub const fn previous(self) -> Option<Self> {
-        if self.0 > 1 {
-            Some(Self(self.0 - 1))
-        } else {
-            None
-        }
+        if self.0 > 1 { Some(Self(self.0 - 1)) } else { None }
     }
 }
 
@@ -94,9 +90,7 @@ impl Serialize for WriteId {
 impl<'de> Deserialize<'de> for WriteId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hex = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        u128::from_str_radix(&hex, 16)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        u128::from_str_radix(&hex, 16).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -182,10 +176,7 @@ impl Deployment {
     pub fn begin(&self, to: Color, release: Release) -> Result<Self, TransitionError> {
         match self.phase {
             Phase::Only(color) if color != to => {
-                let mut next = self.changed_to(Phase::Shift {
-                    to,
-                    share: Share::ZERO,
-                });
+                let mut next = self.changed_to(Phase::Shift { to, share: Share::ZERO });
                 *next.releases.get_mut(to) = Some(release);
                 Ok(next)
             }
@@ -242,9 +233,8 @@ impl Deployment {
     /// When the text is not such a record, or was written in a format or with a phase that this
     /// version does not know. The reader then keeps what it knew: it freezes.
     pub fn from_json(text: &str) -> Result<Self, RecordError> {
-        let value: Value = serde_json::from_str(text).map_err(|source| RecordError::Malformed {
-            source: source.into(),
-        })?;
+        let value: Value = serde_json::from_str(text)
+            .map_err(|source| RecordError::Malformed { source: source.into() })?;
         let format = value.get("format").and_then(Value::as_u64);
         if let Some(format) = format.filter(|format| *format != u64::from(FORMAT)) {
             return Err(RecordError::Format { found: format });
@@ -252,21 +242,15 @@ impl Deployment {
         if let Some(phase) = value.get("phase")
             && serde_json::from_value::<Phase>(phase.clone()).is_err()
         {
-            return Err(RecordError::Phase {
-                found: phase.to_string(),
-            });
+            return Err(RecordError::Phase { found: phase.to_string() });
         }
-        serde_json::from_value(value).map_err(|source| RecordError::Malformed {
-            source: source.into(),
-        })
+        serde_json::from_value(value)
+            .map_err(|source| RecordError::Malformed { source: source.into() })
     }
 
     /// The record as text.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "all keys are strings, so writing cannot fail"
-    )]
+    #[expect(clippy::missing_panics_doc, reason = "all keys are strings, so writing cannot fail")]
     #[expect(clippy::expect_used, reason = "as above")]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a record of plain fields is always writable")
@@ -281,9 +265,7 @@ impl Deployment {
     /// Whether the record's memory of writes reaches back to `revision`.
     #[must_use]
     pub fn remembers(&self, revision: Revision) -> bool {
-        self.writes
-            .first()
-            .is_some_and(|(oldest, _)| *oldest <= revision)
+        self.writes.first().is_some_and(|(oldest, _)| *oldest <= revision)
     }
 
     pub(crate) fn marked(mut self, id: WriteId) -> Self {
@@ -301,11 +283,7 @@ impl Deployment {
     }
 
     fn changed_to(&self, phase: Phase) -> Self {
-        Self {
-            phase,
-            revision: self.revision.next(),
-            ..self.clone()
-        }
+        Self { phase, revision: self.revision.next(), ..self.clone() }
     }
 
     fn target(&self, action: &'static str) -> Result<Color, TransitionError> {
@@ -313,10 +291,7 @@ impl Deployment {
     }
 
     const fn refuses(&self, action: &'static str) -> TransitionError {
-        TransitionError {
-            action,
-            phase: self.phase,
-        }
+        TransitionError { action, phase: self.phase }
     }
 }
 
@@ -366,10 +341,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn first() -> Deployment {
-        let key = ServiceKey::new("orders")
-            .unwrap()
-            .with_stage("staging")
-            .unwrap();
+        let key = ServiceKey::new("orders").unwrap().with_stage("staging").unwrap();
         Deployment::first(key, Color::Blue, Release::new("1").unwrap())
     }
 
@@ -413,10 +385,7 @@ mod tests {
         let mut value: Value = serde_json::from_str(&first().to_json()).unwrap();
         value["mood"] = serde_json::json!({ "calm": [1, 2] });
         let read = Deployment::from_json(&value.to_string()).unwrap();
-        let written = read
-            .begin(Color::Green, Release::new("2").unwrap())
-            .unwrap()
-            .to_json();
+        let written = read.begin(Color::Green, Release::new("2").unwrap()).unwrap().to_json();
         let written: Value = serde_json::from_str(&written).unwrap();
         assert_eq!(written["mood"], value["mood"]);
         assert_eq!(written["stage"], "staging");

@@ -58,10 +58,7 @@ impl Following {
             confirmed: None,
             frozen: None,
         };
-        Self {
-            known: watch::channel(known).1,
-            phase,
-        }
+        Self { known: watch::channel(known).1, phase }
     }
 
     /// The deployment, when one is known.
@@ -101,8 +98,7 @@ impl Following {
     /// What `color` gets of the work: nothing while no deployment is known. One atomic load.
     #[must_use]
     pub fn weight(&self, color: Color) -> Share {
-        self.phase()
-            .map_or(Share::ZERO, |phase| phase.weight(color))
+        self.phase().map_or(Share::ZERO, |phase| phase.weight(color))
     }
 
     /// What `color` is to the deployment, when one is known. One atomic load.
@@ -120,10 +116,7 @@ impl Following {
     /// How long ago the store last confirmed what is known; nothing when it never has.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.known
-            .borrow()
-            .confirmed
-            .map(|confirmed| confirmed.elapsed())
+        self.known.borrow().confirmed.map(|confirmed| confirmed.elapsed())
     }
 
     /// Why the handle stays at what it knows although the store has more: a record that this

@@ -10,17 +10,8 @@ use crate::{Color, ColorError};
 /// Forty leaves room in an SQS queue's name (80 characters) for stage, service and suffixes.
 fn check_name(field: &'static str, name: &str) -> Result<(), IdentityError> {
     let fits = (1..=40).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if fits {
-        Ok(())
-    } else {
-        Err(IdentityError::Name {
-            field,
-            found: name.to_owned(),
-        })
-    }
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if fits { Ok(()) } else { Err(IdentityError::Name { field, found: name.to_owned() }) }
 }
 
 /// A service of one stage: the key of everything that is kept about its deployment.
@@ -62,10 +53,7 @@ impl ServiceKey {
     pub fn new(service: impl Into<String>) -> Result<Self, IdentityError> {
         let service = service.into();
         check_name("service", &service)?;
-        Ok(Self {
-            service,
-            stage: None,
-        })
+        Ok(Self { service, stage: None })
     }
 
     /// The same service in a stage, such as `staging`.
@@ -116,11 +104,7 @@ impl Release {
         let name = name.into();
         let fits = (1..=128).contains(&name.len())
             && !name.chars().any(|c| c.is_whitespace() || c.is_control());
-        if fits {
-            Ok(Self(name))
-        } else {
-            Err(IdentityError::Release { found: name })
-        }
+        if fits { Ok(Self(name)) } else { Err(IdentityError::Release { found: name }) }
     }
 
     /// The name.
@@ -173,12 +157,7 @@ impl ServiceIdentity {
         release: Release,
         instance: impl Into<String>,
     ) -> Self {
-        Self {
-            key,
-            color,
-            release,
-            instance: instance.into(),
-        }
+        Self { key, color, release, instance: instance.into() }
     }
 
     /// The identity that the process's environment names:
@@ -216,13 +195,9 @@ impl ServiceIdentity {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
         let required =
             |name: &'static str| lookup(name).ok_or(IdentityError::Missing { variable: name });
-        let color =
-            required("ENVIRONMENT_COLOR")?
-                .parse()
-                .map_err(|source| IdentityError::Color {
-                    variable: "ENVIRONMENT_COLOR",
-                    source,
-                })?;
+        let color = required("ENVIRONMENT_COLOR")?
+            .parse()
+            .map_err(|source| IdentityError::Color { variable: "ENVIRONMENT_COLOR", source })?;
         let mut key = ServiceKey::new(required("SERVICE_NAME")?)?;
         if let Some(stage) = lookup("DEPLOYMENT_STAGE").filter(|stage| !stage.is_empty()) {
             key = key.with_stage(stage)?;
@@ -235,12 +210,7 @@ impl ServiceIdentity {
             let host = lookup("HOSTNAME").unwrap_or_else(|| "host".to_owned());
             format!("{host}-{}", std::process::id())
         });
-        Ok(Self {
-            key,
-            color,
-            release,
-            instance,
-        })
+        Ok(Self { key, color, release, instance })
     }
 }
 
@@ -285,10 +255,7 @@ mod tests {
 
     fn from(pairs: &[(&str, &str)]) -> Result<ServiceIdentity, IdentityError> {
         ServiceIdentity::from_lookup(|name| {
-            pairs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -306,12 +273,7 @@ mod tests {
     #[test]
     fn a_missing_color_is_an_error_and_never_blue() {
         let error = from(&[("SERVICE_NAME", "orders")]).unwrap_err();
-        assert_eq!(
-            error,
-            IdentityError::Missing {
-                variable: "ENVIRONMENT_COLOR"
-            }
-        );
+        assert_eq!(error, IdentityError::Missing { variable: "ENVIRONMENT_COLOR" });
     }
 
     #[test]
@@ -320,10 +282,7 @@ mod tests {
         let keys: Vec<_> = ["staging", "production", ""]
             .into_iter()
             .map(|stage| {
-                from(&[common[0], common[1], ("DEPLOYMENT_STAGE", stage)])
-                    .unwrap()
-                    .key
-                    .to_string()
+                from(&[common[0], common[1], ("DEPLOYMENT_STAGE", stage)]).unwrap().key.to_string()
             })
             .collect();
         assert_eq!(keys, ["staging/orders", "production/orders", "orders"]);
@@ -333,10 +292,7 @@ mod tests {
     fn a_name_that_could_be_mistaken_for_another_key_is_refused() {
         for name in ["", "a/b", "a b", "ä", &"x".repeat(41)] {
             assert!(ServiceKey::new(name).is_err(), "{name:?}");
-            assert!(
-                ServiceKey::new("orders").unwrap().with_stage(name).is_err(),
-                "{name:?}"
-            );
+            assert!(ServiceKey::new("orders").unwrap().with_stage(name).is_err(), "{name:?}");
             let json = serde_json::json!({ "service": name }).to_string();
             assert!(serde_json::from_str::<ServiceKey>(&json).is_err(), "{json}");
         }

@@ -40,9 +40,7 @@ impl InFlight {
     #[must_use]
     pub fn enter(&self) -> Option<InFlightGuard> {
         if self.shared.gate.enter() {
-            return Some(InFlightGuard {
-                shared: Arc::clone(&self.shared),
-            });
+            return Some(InFlightGuard { shared: Arc::clone(&self.shared) });
         }
         // The undone increment may have hidden a zero from a waiter.
         self.shared.empty.notify_waiters();

@@ -18,10 +18,7 @@ pub struct Observation {
 
 /// What the metrics of a stretch say. Nothing seen is never the same as nothing wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a judge must decide for every kind of reading"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a judge must decide for every kind of reading")]
 pub enum Reading {
     /// There were requests, and these are their figures; zero errors are a fact here.
     Counted(Figures),
@@ -51,12 +48,7 @@ impl Observation {
     /// An observation.
     #[must_use]
     pub const fn new(color: Color, start: SystemTime, length: Duration, reading: Reading) -> Self {
-        Self {
-            color,
-            start,
-            length,
-            reading,
-        }
+        Self { color, start, length, reading }
     }
 
     /// The figures, where there are any.
@@ -73,12 +65,7 @@ impl Figures {
     /// Figures without a count of slow requests.
     #[must_use]
     pub const fn new(requests: u64, errors: u64, latency: Duration) -> Self {
-        Self {
-            requests,
-            errors,
-            slow: None,
-            latency,
-        }
+        Self { requests, errors, slow: None, latency }
     }
 
     /// The same with a count of slow requests.
@@ -101,10 +88,7 @@ impl Figures {
 
     /// Failed requests of all, 0 to 1; nothing where there were no requests.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate of counts far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a rate of counts far below 2^53")]
     pub fn error_rate(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.errors as f64 / self.requests as f64)
     }
@@ -112,13 +96,8 @@ impl Figures {
     /// The mean time of a request; nothing where there were no requests.
     #[must_use]
     pub fn mean_latency(&self) -> Option<Duration> {
-        let nanos = self
-            .latency
-            .as_nanos()
-            .checked_div(u128::from(self.requests))?;
-        Some(Duration::from_nanos(
-            u64::try_from(nanos).unwrap_or(u64::MAX),
-        ))
+        let nanos = self.latency.as_nanos().checked_div(u128::from(self.requests))?;
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 }
 

@@ -27,10 +27,7 @@ pub enum Phase {
 
 /// What a color is to the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every reader must decide for every role"
-)]
+#[expect(clippy::exhaustive_enums, reason = "every reader must decide for every role")]
 pub enum Role {
     /// The color that served before this shift, or the only one.
     Stable,
@@ -121,48 +118,27 @@ mod tests {
         let zero = Share::ZERO;
         // phase, (weight, role, may return) of blue, the same of green
         let table = [
+            (Phase::Only(Blue), (full, Role::Stable, true), (zero, Role::Idle, false)),
+            (Phase::Only(Green), (zero, Role::Idle, false), (full, Role::Stable, true)),
             (
-                Phase::Only(Blue),
-                (full, Role::Stable, true),
-                (zero, Role::Idle, false),
-            ),
-            (
-                Phase::Only(Green),
-                (zero, Role::Idle, false),
-                (full, Role::Stable, true),
-            ),
-            (
-                Phase::Shift {
-                    to: Green,
-                    share: zero,
-                },
+                Phase::Shift { to: Green, share: zero },
                 (full, Role::Stable, true),
                 (zero, Role::Candidate, true),
             ),
             (
-                Phase::Shift {
-                    to: Green,
-                    share: tenth,
-                },
+                Phase::Shift { to: Green, share: tenth },
                 (ninety, Role::Stable, true),
                 (tenth, Role::Candidate, true),
             ),
             (
-                Phase::Shift {
-                    to: Blue,
-                    share: full,
-                },
+                Phase::Shift { to: Blue, share: full },
                 (full, Role::Candidate, true),
                 (zero, Role::Stable, true),
             ),
         ];
         for (phase, blue, green) in table {
             for (color, expected) in [(Blue, blue), (Green, green)] {
-                let found = (
-                    phase.weight(color),
-                    phase.role(color),
-                    phase.may_return(color),
-                );
+                let found = (phase.weight(color), phase.role(color), phase.may_return(color));
                 assert_eq!(found, expected, "{phase}, {color}");
             }
         }
@@ -170,10 +146,7 @@ mod tests {
 
     #[test]
     fn a_phase_is_written_as_people_read_it() {
-        let shift = Phase::Shift {
-            to: Green,
-            share: Share::percent(25).unwrap(),
-        };
+        let shift = Phase::Shift { to: Green, share: Share::percent(25).unwrap() };
         let json = serde_json::to_string(&shift).unwrap();
         assert_eq!(json, r#"{"shift":{"to":"green","share":250}}"#);
         assert_eq!(serde_json::from_str::<Phase>(&json).unwrap(), shift);

@@ -25,23 +25,13 @@ impl RiseFall {
     /// A state that is bad until it has risen.
     #[must_use]
     pub const fn starting_bad(rise: NonZeroU32, fall: NonZeroU32) -> Self {
-        Self {
-            rise,
-            fall,
-            good: false,
-            against: 0,
-        }
+        Self { rise, fall, good: false, against: 0 }
     }
 
     /// A state that is good until it has fallen.
     #[must_use]
     pub const fn starting_good(rise: NonZeroU32, fall: NonZeroU32) -> Self {
-        Self {
-            rise,
-            fall,
-            good: true,
-            against: 0,
-        }
+        Self { rise, fall, good: true, against: 0 }
     }
 
     /// Takes one result in; the new state where this result changed it.

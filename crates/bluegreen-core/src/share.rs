@@ -22,11 +22,7 @@ impl Share {
     /// # Errors
     /// When `per_mille` is above 1000.
     pub const fn per_mille(per_mille: u16) -> Result<Self, ShareError> {
-        if per_mille > 1000 {
-            Err(ShareError { per_mille })
-        } else {
-            Ok(Self(per_mille))
-        }
+        if per_mille > 1000 { Err(ShareError { per_mille }) } else { Ok(Self(per_mille)) }
     }
 
     /// A share in percent.
@@ -135,9 +131,7 @@ mod tests {
     #[test]
     fn a_share_covers_its_part_of_evenly_spread_points() {
         let share = Share::per_mille(137).unwrap();
-        let covered = (0..100_000u64)
-            .filter(|i| share.covers(i * (u64::MAX / 100_000)))
-            .count();
+        let covered = (0..100_000u64).filter(|i| share.covers(i * (u64::MAX / 100_000))).count();
         assert!((13_690..=13_710).contains(&covered), "{covered}");
     }
 

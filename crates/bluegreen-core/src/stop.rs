@@ -25,12 +25,7 @@ impl Stop {
     /// A request yet to be made, and the side that makes it.
     pub fn new() -> (Stopper, Self) {
         let (sender, receiver) = watch::channel(None);
-        (
-            Stopper { request: sender },
-            Self {
-                request: Some(receiver),
-            },
-        )
+        (Stopper { request: sender }, Self { request: Some(receiver) })
     }
 
     /// A request that is never made.
@@ -54,8 +49,7 @@ impl Stop {
     /// The time left until the deadline, once requested; zero after it.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline()
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Waits for the request; answers the deadline.
@@ -95,9 +89,7 @@ impl Stopper {
     /// A further receiving side.
     #[must_use]
     pub fn subscribe(&self) -> Stop {
-        Stop {
-            request: Some(self.request.subscribe()),
-        }
+        Stop { request: Some(self.request.subscribe()) }
     }
 }
 

@@ -24,10 +24,7 @@ fn no_work_runs_after_closed_and_zero_were_seen() {
                 let (gate, zero_seen) = (Arc::clone(&gate), Arc::clone(&zero_seen));
                 thread::spawn(move || {
                     if gate.enter() {
-                        assert!(
-                            !zero_seen.load(Ordering::SeqCst),
-                            "slipped in after the zero"
-                        );
+                        assert!(!zero_seen.load(Ordering::SeqCst), "slipped in after the zero");
                         gate.leave();
                     }
                 })

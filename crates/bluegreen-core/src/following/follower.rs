@@ -104,20 +104,12 @@ impl FollowConfig {
         ];
         for (field, value) in fields {
             if value.is_zero() {
-                return Err(FollowError {
-                    field,
-                    value,
-                    bound: "above zero",
-                });
+                return Err(FollowError { field, value, bound: "above zero" });
             }
         }
         if self.member_ttl < self.interval * 3 {
             let (field, value) = ("member_ttl", self.member_ttl);
-            return Err(FollowError {
-                field,
-                value,
-                bound: "at least three intervals",
-            });
+            return Err(FollowError { field, value, bound: "at least three intervals" });
         }
         Ok(())
     }
@@ -143,10 +135,7 @@ pub trait Remember: Send + Sync + 'static {
 
 /// Remembers nothing.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "there is nothing to add to nothing"
-)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to nothing")]
 pub struct Nothing;
 
 impl Remember for Nothing {
@@ -200,21 +189,11 @@ impl Following {
             confirmed: None,
             frozen: None,
         });
-        let following = Self {
-            known: receiver,
-            phase: Arc::clone(&phase),
-        };
+        let following = Self { known: receiver, phase: Arc::clone(&phase) };
         let report = FollowReport::default();
         let remember = Nothing;
-        let mut follower = Follower {
-            store,
-            remember,
-            identity,
-            config,
-            known: sender,
-            phase,
-            report,
-        };
+        let mut follower =
+            Follower { store, remember, identity, config, known: sender, phase, report };
         if let Some(assumed) = follower.config.assume.take() {
             follower.adopt(assumed.assumed(), Source::Assumed);
         }
@@ -225,24 +204,8 @@ impl Following {
 impl<S: Store, R: Remember> Follower<S, R> {
     /// The same with a place on this machine to remember at.
     pub fn remembering<M: Remember>(self, remember: M) -> Follower<S, M> {
-        let Self {
-            store,
-            identity,
-            config,
-            known,
-            phase,
-            report,
-            ..
-        } = self;
-        Follower {
-            store,
-            remember,
-            identity,
-            config,
-            known,
-            phase,
-            report,
-        }
+        let Self { store, identity, config, known, phase, report, .. } = self;
+        Follower { store, remember, identity, config, known, phase, report }
     }
 
     /// Follows and announces until asked to stop, then withdraws this process's member record
@@ -254,15 +217,9 @@ impl<S: Store, R: Remember> Follower<S, R> {
         if let Some(remembered) = self.remember.recall().await {
             self.adopt(remembered, Source::Remembered);
         }
-        let mut random = self
-            .config
-            .seed
-            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let mut member = Member::new(
-            &self.identity,
-            self.config.reads.clone(),
-            self.config.member_ttl,
-        );
+        let mut random = self.config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let mut member =
+            Member::new(&self.identity, self.config.reads.clone(), self.config.member_ttl);
         let mut announced: Option<(Option<Revision>, Instant)> = None;
         loop {
             self.look().await;
@@ -309,15 +266,8 @@ impl<S: Store, R: Remember> Follower<S, R> {
             }
             return;
         };
-        let known = self
-            .known
-            .borrow()
-            .deployment
-            .as_ref()
-            .map(|known| known.revision());
-        match known.map_or(std::cmp::Ordering::Greater, |known| {
-            found.revision().cmp(&known)
-        }) {
+        let known = self.known.borrow().deployment.as_ref().map(|known| known.revision());
+        match known.map_or(std::cmp::Ordering::Greater, |known| found.revision().cmp(&known)) {
             std::cmp::Ordering::Greater => {
                 self.adopt(found.clone(), Source::Store);
                 self.report.changes += 1;
@@ -341,12 +291,7 @@ impl<S: Store, R: Remember> Follower<S, R> {
         );
         self.phase.set(deployment.phase());
         let deployment = Some(Arc::new(deployment));
-        self.known.send_replace(Known {
-            deployment,
-            source,
-            confirmed,
-            frozen: None,
-        });
+        self.known.send_replace(Known { deployment, source, confirmed, frozen: None });
     }
 
     fn confirm(&self) {
@@ -360,10 +305,7 @@ impl<S: Store, R: Remember> Follower<S, R> {
     fn freeze(&mut self, reason: &str) {
         self.report.failed += 1;
         if self.known.borrow().frozen.as_deref() != Some(reason) {
-            tracing::error!(
-                reason,
-                "the record is not readable here; staying with the last known"
-            );
+            tracing::error!(reason, "the record is not readable here; staying with the last known");
             self.quietly(|known| known.frozen = Some(Arc::from(reason)));
         }
     }
@@ -383,11 +325,7 @@ impl<S: Store, R: Remember> Follower<S, R> {
 
     fn seen(&self) -> Option<Revision> {
         let known = self.known.borrow();
-        known
-            .deployment
-            .as_ref()
-            .map(|deployment| deployment.revision())
-            .filter(|r| r.get() > 0)
+        known.deployment.as_ref().map(|deployment| deployment.revision()).filter(|r| r.get() > 0)
     }
 
     async fn announce(&self, member: &Member) -> bool {

@@ -21,8 +21,7 @@ impl PackedPhase {
         };
         let color = if color == Color::Green { GREEN } else { 0 };
         let share = u64::from(share.as_per_mille()) << SHARE_AT;
-        self.0
-            .store(KNOWN | kind | color | share, Ordering::Release);
+        self.0.store(KNOWN | kind | color | share, Ordering::Release);
     }
 
     pub(super) fn get(&self) -> Option<Phase> {
@@ -30,17 +29,11 @@ impl PackedPhase {
         if word & KNOWN == 0 {
             return None;
         }
-        let color = if word & GREEN == 0 {
-            Color::Blue
-        } else {
-            Color::Green
-        };
+        let color = if word & GREEN == 0 { Color::Blue } else { Color::Green };
         if word & SHIFT == 0 {
             return Some(Phase::Only(color));
         }
-        let share = u16::try_from(word >> SHARE_AT)
-            .ok()
-            .and_then(|s| Share::per_mille(s).ok())?;
+        let share = u16::try_from(word >> SHARE_AT).ok().and_then(|s| Share::per_mille(s).ok())?;
         Some(Phase::Shift { to: color, share })
     }
 }
@@ -57,10 +50,7 @@ mod tests {
             packed.set(Phase::Only(color));
             assert_eq!(packed.get(), Some(Phase::Only(color)));
             for share in 0..=1000 {
-                let phase = Phase::Shift {
-                    to: color,
-                    share: Share::per_mille(share).unwrap(),
-                };
+                let phase = Phase::Shift { to: color, share: Share::per_mille(share).unwrap() };
                 packed.set(phase);
                 assert_eq!(packed.get(), Some(phase));
             }

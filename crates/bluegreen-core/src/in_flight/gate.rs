@@ -18,9 +18,7 @@ pub(crate) struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self {
-            word: AtomicU64::new(0),
-        }
+        Self { word: AtomicU64::new(0) }
     }
 }
 

@@ -21,10 +21,7 @@ pub enum Outcome {
 
 /// What a store has to do for a [`Change`], by the record it found.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a store must act on every decision"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a store must act on every decision")]
 pub enum Decision {
     /// Write the change's record, on the condition that the one found is still there.
     Write,
@@ -36,10 +33,7 @@ impl Change {
     /// The change that makes `next`'s revision. `id` must be unlike any other: 128 random bits.
     #[must_use]
     pub fn new(next: Deployment, id: WriteId) -> Self {
-        Self {
-            next: next.marked(id),
-            id,
-        }
+        Self { next: next.marked(id), id }
     }
 
     /// The record to write.
@@ -70,10 +64,7 @@ impl Change {
             return Ok(Decision::Answer(Outcome::Won));
         }
         if current.revision() >= revision && !current.remembers(revision) {
-            return Err(StoreError::OutcomeUnknown {
-                revision,
-                current: current.revision(),
-            });
+            return Err(StoreError::OutcomeUnknown { revision, current: current.revision() });
         }
         let fits =
             Some(current.revision()) == self.expected() && current.epoch() <= self.next.epoch();
@@ -105,17 +96,10 @@ mod tests {
         let lost = |to: &Change| Decision::Answer(Outcome::Lost(Some(Box::new(to.next().clone()))));
 
         assert_eq!(one.decide(None).unwrap(), Decision::Write);
-        assert_eq!(
-            two.decide(None).unwrap(),
-            Decision::Answer(Outcome::Lost(None))
-        );
+        assert_eq!(two.decide(None).unwrap(), Decision::Answer(Outcome::Lost(None)));
         assert_eq!(two.decide(Some(one.next())).unwrap(), Decision::Write);
         assert_eq!(two.decide(Some(two.next())).unwrap(), won);
-        assert_eq!(
-            two.decide(Some(three.next())).unwrap(),
-            won,
-            "others wrote since"
-        );
+        assert_eq!(two.decide(Some(three.next())).unwrap(), won, "others wrote since");
         assert_eq!(rival.decide(Some(two.next())).unwrap(), lost(&two));
         assert_eq!(three.decide(Some(one.next())).unwrap(), lost(&one), "a gap");
     }
@@ -128,10 +112,7 @@ mod tests {
             // A controller of epoch 0 that guesses the revision of epoch 1.
             let mut value = serde_json::to_value(taken.next().taken_over()).unwrap();
             value["epoch"] = serde_json::json!(0);
-            Change::new(
-                Deployment::from_json(&value.to_string()).unwrap(),
-                WriteId::new(9),
-            )
+            Change::new(Deployment::from_json(&value.to_string()).unwrap(), WriteId::new(9))
         };
         let decision = stale.decide(Some(taken.next())).unwrap();
         assert!(matches!(decision, Decision::Answer(Outcome::Lost(Some(_)))));
@@ -142,13 +123,8 @@ mod tests {
         let mut record = Change::new(first(), WriteId::new(0)).next().clone();
         let old = Change::new(record.taken_over(), WriteId::new(1));
         for number in 0..30 {
-            record = Change::new(record.taken_over(), WriteId::new(100 + number))
-                .next()
-                .clone();
+            record = Change::new(record.taken_over(), WriteId::new(100 + number)).next().clone();
         }
-        assert!(matches!(
-            old.decide(Some(&record)),
-            Err(StoreError::OutcomeUnknown { .. })
-        ));
+        assert!(matches!(old.decide(Some(&record)), Err(StoreError::OutcomeUnknown { .. })));
     }
 }

@@ -31,10 +31,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     async fn load(&self, service: &ServiceKey) -> Result<Option<Deployment>, StoreError> {
-        Ok(self
-            .services()
-            .get(service)
-            .and_then(|records| records.deployment.clone()))
+        Ok(self.services().get(service).and_then(|records| records.deployment.clone()))
     }
 
     async fn compare_and_set(&self, change: &Change) -> Result<Outcome, StoreError> {
@@ -52,9 +49,7 @@ impl Store for MemoryStore {
     async fn announce(&self, service: &ServiceKey, member: &Member) -> Result<(), StoreError> {
         let mut services = self.services();
         let records = services.entry(service.clone()).or_default();
-        records
-            .members
-            .insert(member.instance.clone(), member.clone());
+        records.members.insert(member.instance.clone(), member.clone());
         Ok(())
     }
 
@@ -67,9 +62,6 @@ impl Store for MemoryStore {
 
     async fn members(&self, service: &ServiceKey) -> Result<Vec<Member>, StoreError> {
         let services = self.services();
-        Ok(services
-            .get(service)
-            .map(|r| r.members.values().cloned().collect())
-            .unwrap_or_default())
+        Ok(services.get(service).map(|r| r.members.values().cloned().collect()).unwrap_or_default())
     }
 }

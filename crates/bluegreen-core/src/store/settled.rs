@@ -48,10 +48,7 @@ impl Settling {
     /// Watches for `revision`.
     #[must_use]
     pub fn new(revision: Revision) -> Self {
-        Self {
-            revision,
-            last_beat: HashMap::new(),
-        }
+        Self { revision, last_beat: HashMap::new() }
     }
 
     /// Takes one look in.
@@ -68,18 +65,12 @@ impl Settling {
             };
             list.push(member.instance.clone());
         }
-        if behind.is_empty() {
-            Progress::Settled(settled)
-        } else {
-            Progress::Waiting { behind }
-        }
+        if behind.is_empty() { Progress::Settled(settled) } else { Progress::Waiting { behind } }
     }
 
     fn is_dead(&mut self, member: &Member, now: Instant, wall: SystemTime) -> bool {
-        let (beat, since) = self
-            .last_beat
-            .entry(member.instance.clone())
-            .or_insert((member.beat, now));
+        let (beat, since) =
+            self.last_beat.entry(member.instance.clone()).or_insert((member.beat, now));
         if *beat != member.beat {
             (*beat, *since) = (member.beat, now);
         }
@@ -135,17 +126,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_is_a_revision_behind_is_waited_for_and_a_dead_one_expires() {
-        let (store, clock) = (
-            MemoryStore::new(),
-            Clock::starting_at(SystemTime::UNIX_EPOCH + TTL),
-        );
+        let (store, clock) = (MemoryStore::new(), Clock::starting_at(SystemTime::UNIX_EPOCH + TTL));
         let (key, slow) = member("slow");
         let (_, dead) = member("dead");
         let seven = Revision::new(7);
-        store
-            .announce(&key, &dead.announced(Some(Revision::new(6)), clock.now()))
-            .await
-            .unwrap();
+        store.announce(&key, &dead.announced(Some(Revision::new(6)), clock.now())).await.unwrap();
         let mut slow = slow.announced(Some(Revision::new(6)), clock.now());
         store.announce(&key, &slow).await.unwrap();
 
@@ -157,18 +142,12 @@ mod tests {
                 slow = slow.clone().announced(Some(Revision::new(6)), clock.now());
                 store.announce(&key, &slow).await.unwrap();
             }
-            store
-                .announce(&key, &slow.clone().announced(Some(seven), clock.now()))
-                .await
-                .unwrap();
+            store.announce(&key, &slow.clone().announced(Some(seven), clock.now())).await.unwrap();
             Instant::now()
         };
         let (settled, followed_at) =
             tokio::join!(async { (wait.await.unwrap(), Instant::now()) }, keep_alive);
-        assert!(
-            settled.1 >= followed_at,
-            "it must not settle while a living process is behind"
-        );
+        assert!(settled.1 >= followed_at, "it must not settle while a living process is behind");
         assert_eq!(settled.0.followed, ["slow"]);
         assert_eq!(settled.0.expired, ["dead"]);
     }
@@ -181,12 +160,7 @@ mod tests {
         let behind_by_half_a_minute = wall - Duration::from_secs(30);
         let member = member.announced(Some(Revision::FIRST), behind_by_half_a_minute);
         let progress = settling.observe(&[member], Instant::now(), wall);
-        assert_eq!(
-            progress,
-            Progress::Waiting {
-                behind: vec!["slow-clock".to_owned()]
-            }
-        );
+        assert_eq!(progress, Progress::Waiting { behind: vec!["slow-clock".to_owned()] });
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::shard::Sharded;
+
+/// A count of things that happen.
+///
+/// Recording is one uncontended atomic addition: no lock, no allocation, no queue. Clones count
+/// into the same series. A window's count is sent as one value, and nothing is sent for a window in
+/// which nothing was counted.
+#[derive(Clone, Debug)]
+#[must_use = "a counter is zero until something is counted"]
+pub struct Counter {
+    cell: Arc<CounterCell>,
+}
+
+impl Counter {
+    pub(crate) fn new(cell: Arc<CounterCell>) -> Self {
+        Self { cell }
+    }
+
+    /// Counts one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Counts `n` at once.
+    pub fn add(&self, n: u64) {
+        self.cell.added.add(n);
+    }
+}
+
+/// What is counted: a number that only grows. A collector takes the differences.
+#[derive(Debug, Default)]
+pub(crate) struct CounterCell {
+    pub(crate) added: Sharded<AtomicU64>,
+    /// The largest total that a caller with a count of its own has named.
+    reached: AtomicU64,
+}
+
+impl CounterCell {
+    /// Follows a count kept elsewhere; a smaller total than before changes nothing.
+    pub(crate) fn reach(&self, total: u64) {
+        self.reached.fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// All that was ever counted; wraps around.
+    pub(crate) fn total(&self) -> u64 {
+        self.added.sum().wrapping_add(self.reached.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bucket::{OCTAVES, PER_OCTAVE, Place};
+use crate::shard::Sharded;
+
+mod reading;
+
+pub(crate) use reading::Reading;
+
+/// Values of which percentiles matter: latencies, sizes.
+///
+/// Recording is two uncontended atomic additions, without a lock or a queue. Nothing is allocated
+/// either, but for 2 KiB when a thread's first value of a new doubling (1 to 2, 2 to 4, …) arrives.
+/// Clones record into the same series.
+///
+/// Percentiles are right within 1 % for values from 2⁻³⁰ (about 10⁻⁹) up to 2⁴⁰ (about 10¹²).
+/// Smaller ones count as zero; larger ones, negative ones and those that are not numbers are
+/// refused and counted in [`Stats::refused`](crate::Stats::refused).
+#[derive(Clone, Debug)]
+#[must_use = "a distribution is empty until something is recorded"]
+pub struct Distribution {
+    cell: Arc<DistributionCell>,
+}
+
+impl Distribution {
+    pub(crate) fn new(cell: Arc<DistributionCell>) -> Self {
+        Self { cell }
+    }
+
+    /// Records one value, in the unit of the metric.
+    pub fn record(&self, value: f64) {
+        self.cell.record(value, 1);
+    }
+
+    /// Records the same value many times over, at the cost of one.
+    pub fn record_many(&self, value: f64, times: u64) {
+        self.cell.record(value, times);
+    }
+}
+
+/// What is recorded: counts that only grow. A collector takes the differences.
+#[derive(Debug)]
+pub(crate) struct DistributionCell {
+    shards: Sharded<Shard>,
+    refused: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    zeros: AtomicU64,
+    /// The bits of the extremes since the last collection: of positive floats the order of the bits
+    /// is that of the values.
+    min: AtomicU64,
+    max: AtomicU64,
+    octaves: [OnceLock<Box<Octave>>; OCTAVES],
+}
+
+type Octave = [Bucket; PER_OCTAVE];
+
+#[derive(Debug, Default)]
+struct Bucket {
+    count: AtomicU64,
+    offsets: AtomicU64,
+}
+
+/// No smallest value yet.
+const NO_MIN: u64 = u64::MAX;
+/// No largest value yet. Zero itself needs no telling apart: it is never above another.
+const NO_MAX: u64 = 0;
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            zeros: AtomicU64::new(0),
+            min: AtomicU64::new(NO_MIN),
+            max: AtomicU64::new(NO_MAX),
+            octaves: [const { OnceLock::new() }; OCTAVES],
+        }
+    }
+}
+
+impl DistributionCell {
+    pub(crate) fn new(refused: Arc<AtomicU64>) -> Self {
+        Self { shards: Sharded::default(), refused }
+    }
+
+    pub(crate) fn record(&self, value: f64, times: u64) {
+        match Place::of(value) {
+            Place::Refused => {
+                self.refused.fetch_add(times, Ordering::Relaxed);
+            }
+            Place::Zero => {
+                let shard = self.shards.own();
+                shard.stretch(0);
+                shard.zeros.fetch_add(times, Ordering::Release);
+            }
+            Place::Bucket { octave, sub, offset } => {
+                let shard = self.shards.own();
+                shard.stretch(value.to_bits());
+                let octave = shard.octaves.get(octave).map(|octave| octave.get_or_init(empty));
+                if let Some(bucket) = octave.and_then(|octave| octave.get(sub)) {
+                    // The count last: who sees it also sees the offset and the extremes.
+                    bucket.offsets.fetch_add(offset.wrapping_mul(times), Ordering::Relaxed);
+                    bucket.count.fetch_add(times, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Widens the extremes; a mere look once they are wide enough.
+    fn stretch(&self, bits: u64) {
+        if bits < self.min.load(Ordering::Relaxed) {
+            self.min.fetch_min(bits, Ordering::Relaxed);
+        }
+        if bits > self.max.load(Ordering::Relaxed) {
+            self.max.fetch_max(bits, Ordering::Relaxed);
+        }
+    }
+}
+
+fn empty() -> Box<Octave> {
+    Box::new(
+        [const { Bucket { count: AtomicU64::new(0), offsets: AtomicU64::new(0) } }; PER_OCTAVE],
+    )
+}

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod bucket;
+mod collector;
+mod config;
+mod counter;
+mod dimensions;
+mod distribution;
+mod error;
+mod flusher;
+mod gauge;
+mod histogram;
+pub mod http;
+mod metrics;
+mod pending;
+mod point;
+mod publisher;
+mod put;
+mod reader;
+mod recorder;
+mod registry;
+mod requests;
+mod shard;
+mod stats;
+mod unit;
+mod window;
+
+pub use self::config::{MetricsConfig, OnUnknown, Resolution};
+pub use self::counter::Counter;
+pub use self::distribution::Distribution;
+pub use self::error::MetricsError;
+pub use self::gauge::Gauge;
+pub use self::http::RequestMetricsLayer;
+pub use self::metrics::Metrics;
+pub use self::publisher::{PublishReport, Publisher};
+pub use self::reader::{ReadError, Reader, ReaderConfig};
+pub use self::recorder::Recorder;
+pub use self::stats::{Dropped, FailedSends, Stats};
+pub use self::unit::Unit;

@@ -1,0 +1,247 @@
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::Client;
+use bluegreen_core::ServiceIdentity;
+
+use crate::collector::Collector;
+use crate::dimensions::{Labels, check_metric, check_namespace, fixed};
+use crate::flusher::Flusher;
+use crate::pending::Pending;
+use crate::publisher::Timing;
+use crate::put::Put;
+use crate::registry::{Cell, Registry};
+use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
+use crate::stats::{Counts, OwnMetrics};
+use crate::{
+    Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
+    RequestMetricsLayer, Stats, Unit,
+};
+
+const FAILED_SENDS: &str = "MetricsFailedSends";
+const DROPPED: &str = "MetricsDropped";
+const RESENT: &str = "MetricsResent";
+
+/// The metrics of this process, all with the dimensions `Environment` (the color), `Service`, and
+/// `Stage` where there is one. Clones share them.
+///
+/// Register once and keep the handle: registering takes a lock, recording does not.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    counts: Arc<Counts>,
+    pending: Arc<Mutex<Pending>>,
+}
+
+impl Metrics {
+    /// The metrics of `identity` in a namespace, and the driver that sends them.
+    ///
+    /// The client's own repetition is switched off for these calls.
+    ///
+    /// # Errors
+    /// When the namespace is not 1 to 255 characters of `a–z A–Z 0–9 . - _ / # :` and space, or
+    /// begins with `AWS/` or a colon; when a field of the configuration is out of bounds.
+    #[expect(clippy::needless_pass_by_value, reason = "a field to come may be owned")]
+    pub fn new(
+        client: Client,
+        namespace: impl Into<String>,
+        identity: &ServiceIdentity,
+        config: MetricsConfig,
+    ) -> Result<(Self, Publisher), MetricsError> {
+        let namespace = namespace.into();
+        check_namespace(&namespace)?;
+        config.check()?;
+        let MetricsConfig { resolution, send_timeout, on_unknown, clock, .. } = config;
+        let dimensions = fixed(&identity.key, identity.color);
+        let registry = Arc::new(Registry::new(dimensions, config.max_series));
+        let own = |name| {
+            let own = registry.register(name, Some(Unit::Count), Labels::default());
+            own.map(|registered| registered.cell)
+        };
+        let counts = Arc::new(Counts::new(OwnMetrics {
+            failed_sends: own(FAILED_SENDS)?,
+            dropped: own(DROPPED)?,
+            resent: own(RESENT)?,
+        }));
+        let pending = Arc::new(Mutex::new(Pending::new(config.max_pending_bytes)));
+        let metrics = Self { registry, counts: Arc::clone(&counts), pending: Arc::clone(&pending) };
+        let seed = seed(identity);
+        let publisher = Publisher {
+            metrics: metrics.clone(),
+            collector: Collector::new(
+                Arc::clone(&metrics.registry),
+                resolution.window(),
+                clock.now(),
+            ),
+            flusher: Flusher {
+                put: Put { client, namespace, timeout: send_timeout, resolution },
+                pending,
+                counts,
+                on_unknown,
+                clock,
+                failing: AtomicBool::new(false),
+            },
+            timing: Timing {
+                clock,
+                window: resolution.window(),
+                flush_interval: config.flush_interval,
+                jitter: part(config.jitter(), seed),
+                seed,
+            },
+        };
+        Ok((metrics, publisher))
+    }
+
+    /// A count of things that happen, without labels.
+    ///
+    /// # Errors
+    /// When the name is not 1 to 255 printable ASCII characters, belongs to this crate
+    /// (`RequestCount` and its like), or is that of a metric of another kind or unit.
+    pub fn counter(&self, name: &str, unit: Unit) -> Result<Counter, MetricsError> {
+        self.counter_with(name, unit, &[])
+    }
+
+    /// The same with labels as further dimensions, name and value.
+    ///
+    /// # Errors
+    /// As [`counter`](Self::counter); also when a label's name is not 1 to 255 printable ASCII
+    /// characters, begins with a colon or is a fixed dimension's, when its value is not 1 to 1,024
+    /// such characters, or when there are more than 27.
+    pub fn counter_with(
+        &self,
+        name: &str,
+        unit: Unit,
+        labels: &[(&str, &str)],
+    ) -> Result<Counter, MetricsError> {
+        self.register(name, unit, labels).map(Counter::new)
+    }
+
+    /// A level that goes up and down, without labels.
+    ///
+    /// # Errors
+    /// As [`counter`](Self::counter).
+    pub fn gauge(&self, name: &str, unit: Unit) -> Result<Gauge, MetricsError> {
+        self.gauge_with(name, unit, &[])
+    }
+
+    /// The same with labels as further dimensions, name and value.
+    ///
+    /// # Errors
+    /// As [`counter_with`](Self::counter_with).
+    pub fn gauge_with(
+        &self,
+        name: &str,
+        unit: Unit,
+        labels: &[(&str, &str)],
+    ) -> Result<Gauge, MetricsError> {
+        self.register(name, unit, labels).map(Gauge::new)
+    }
+
+    /// Values of which percentiles matter, without labels.
+    ///
+    /// # Errors
+    /// As [`counter`](Self::counter).
+    pub fn distribution(&self, name: &str, unit: Unit) -> Result<Distribution, MetricsError> {
+        self.distribution_with(name, unit, &[])
+    }
+
+    /// The same with labels as further dimensions, name and value.
+    ///
+    /// # Errors
+    /// As [`counter_with`](Self::counter_with).
+    pub fn distribution_with(
+        &self,
+        name: &str,
+        unit: Unit,
+        labels: &[(&str, &str)],
+    ) -> Result<Distribution, MetricsError> {
+        self.register(name, unit, labels).map(Distribution::new)
+    }
+
+    /// This registry as the recorder of the `metrics` facade crate.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.registry))
+    }
+
+    /// The tower layer that records the requests of a service. All layers of a process record into
+    /// the same four metrics.
+    #[must_use]
+    pub fn http_layer(&self) -> RequestMetricsLayer {
+        RequestMetricsLayer::new(self.registry.requests())
+    }
+
+    /// How the metrics themselves fare.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.counts.stats();
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
+        stats.pending = pending as u64;
+        stats.refused = self.registry.refused();
+        stats.folded = self.registry.folded();
+        stats
+    }
+
+    fn register<C: Cell>(
+        &self,
+        name: &str,
+        unit: Unit,
+        labels: &[(&str, &str)],
+    ) -> Result<Arc<C>, MetricsError> {
+        check_metric(name)?;
+        check_not_reserved(name)?;
+        let labels = Labels::checked(name, labels)?;
+        self.registry.register(name, Some(unit), labels).map(|registered| registered.cell)
+    }
+}
+
+/// Keeps a caller's metrics out of those that this crate publishes and reads.
+pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
+    const RESERVED: [&str; 7] =
+        [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT, FAILED_SENDS, DROPPED, RESENT];
+    if RESERVED.contains(&name) {
+        let bound = "none of the metrics that this crate publishes itself";
+        return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });
+    }
+    Ok(())
+}
+
+/// A number that differs between the processes of a fleet and is the same for one of them.
+fn seed(identity: &ServiceIdentity) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&identity.key, identity.color, &identity.instance).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The part of `whole` that the seed is of all numbers.
+fn part(whole: Duration, seed: u64) -> Duration {
+    let nanos = whole.as_nanos().saturating_mul(u128::from(seed)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bluegreen_core::{Color, Release, ServiceKey};
+
+    fn identity(instance: &str) -> ServiceIdentity {
+        let key = ServiceKey::new("orders").unwrap();
+        ServiceIdentity::new(key, Color::Blue, Release::new("1").unwrap(), instance)
+    }
+
+    #[test]
+    fn a_fleet_spreads_its_sends_over_the_jitter() {
+        let jitter = Duration::from_secs(10);
+        let parts: Vec<_> =
+            (0..1_000).map(|n| part(jitter, seed(&identity(&format!("host-{n}"))))).collect();
+        assert!(parts.iter().all(|part| *part < jitter));
+        for tenth in 0..10 {
+            let from = Duration::from_secs(tenth);
+            let tenth_of_all = from..from + jitter / 10;
+            let count = parts.iter().filter(|part| tenth_of_all.contains::<Duration>(part)).count();
+            assert!((60..140).contains(&count), "{count} in second {tenth}");
+        }
+    }
+}

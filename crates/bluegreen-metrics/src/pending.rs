@@ -1,0 +1,154 @@
+//! What is not sent yet, within bounded memory.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use crate::batch;
+use crate::point::Point;
+
+/// CloudWatch takes two weeks back; an hour less keeps clear of the edge.
+const OLDEST: Duration = Duration::from_secs((14 * 24 - 1) * 3600);
+/// CloudWatch takes two hours ahead, as after a clock that was set back.
+const NEWEST: Duration = Duration::from_secs(2 * 3600 - 60);
+
+/// Points in order of age, oldest first.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    points: VecDeque<Point>,
+    memory: usize,
+    max_memory: usize,
+    in_call: usize,
+}
+
+impl Pending {
+    pub(crate) fn new(max_memory: usize) -> Self {
+        Self { points: VecDeque::new(), memory: 0, max_memory, in_call: 0 }
+    }
+
+    /// Adds new points; answers how many of the oldest had to go.
+    pub(crate) fn add(&mut self, points: Vec<Point>) -> usize {
+        for point in points {
+            self.memory += point.memory();
+            self.points.push_back(point);
+        }
+        self.shrink()
+    }
+
+    /// Takes the oldest points, as many as fit into one call of at most `limit` datums. They count
+    /// as being in a call until [`settled`](Self::settled) or [given back](Self::give_back).
+    pub(crate) fn take(&mut self, limit: usize) -> Vec<Point> {
+        let count = batch::fitting(self.points.iter(), limit);
+        let taken: Vec<_> = self.points.drain(..count).collect();
+        self.memory -= taken.iter().map(Point::memory).sum::<usize>();
+        self.in_call = taken.len();
+        taken
+    }
+
+    /// The points in the call need no more care.
+    pub(crate) fn settled(&mut self) {
+        self.in_call = 0;
+    }
+
+    /// Puts the points of a failed call back; answers how many of the oldest had to go.
+    pub(crate) fn give_back(&mut self, points: Vec<Point>) -> usize {
+        self.in_call = 0;
+        for point in points.into_iter().rev() {
+            self.memory += point.memory();
+            self.points.push_front(point);
+        }
+        self.shrink()
+    }
+
+    /// Drops what CloudWatch no longer takes for its age, or not yet; answers how many.
+    pub(crate) fn drop_stale(&mut self, now: SystemTime) -> usize {
+        let before = self.points.len();
+        let is_stale = |point: &Point| {
+            now.duration_since(point.start).is_ok_and(|age| age > OLDEST)
+                || point.start.duration_since(now).is_ok_and(|ahead| ahead > NEWEST)
+        };
+        self.points.retain(|point| !is_stale(point));
+        self.memory = self.points.iter().map(Point::memory).sum();
+        before - self.points.len()
+    }
+
+    /// Points waiting or in a call.
+    pub(crate) fn len(&self) -> usize {
+        self.points.len() + self.in_call
+    }
+
+    fn shrink(&mut self) -> usize {
+        let mut dropped = 0;
+        while self.memory > self.max_memory
+            && let Some(oldest) = self.points.pop_front()
+        {
+            self.memory -= oldest.memory();
+            dropped += 1;
+        }
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::counter::CounterCell;
+    use crate::dimensions::Labels;
+    use crate::point::Samples;
+    use crate::registry::{Registry, Source};
+
+    fn points(values: std::ops::Range<u64>) -> Vec<Point> {
+        let registry = Registry::new(Vec::new(), 1);
+        registry.register::<CounterCell>("m", None, Labels::default()).unwrap();
+        let sources = registry.sources_from(0);
+        let Some(Source::One(series, _)) = sources.first() else { panic!() };
+        let series = Arc::clone(series);
+        let start = |value| UNIX_EPOCH + Duration::from_secs(60 * value);
+        values.map(|value| Point::one(&series, start(value), value as f64)).collect()
+    }
+
+    fn values(points: &[Point]) -> Vec<f64> {
+        let one = |point: &Point| match point.samples {
+            Samples::One(value) => value,
+            Samples::Many { .. } => f64::NAN,
+        };
+        points.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_failed_call_joins_the_next_one_in_order() {
+        let mut pending = Pending::new(1_000_000);
+        assert_eq!(pending.add(points(0..3)), 0);
+        let taken = pending.take(2);
+        assert_eq!((values(&taken), pending.len()), (vec![0.0, 1.0], 3));
+        assert_eq!(pending.give_back(taken), 0);
+        assert_eq!(pending.add(points(3..4)), 0);
+        assert_eq!(values(&pending.take(1_000)), [0.0, 1.0, 2.0, 3.0]);
+        pending.settled();
+        assert_eq!(pending.len(), 0);
+        assert_eq!(pending.memory, 0);
+    }
+
+    #[test]
+    fn past_the_bound_the_oldest_go() {
+        let one = points(0..1)[0].memory();
+        let mut pending = Pending::new(5 * one);
+        assert_eq!(pending.add(points(0..8)), 3);
+        let taken = pending.take(2);
+        assert_eq!(pending.add(points(8..10)), 0);
+        assert_eq!(pending.give_back(taken), 2);
+        assert_eq!(values(&pending.take(1_000)), [5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+
+    #[test]
+    fn what_cloudwatch_would_refuse_for_its_age_goes() {
+        let mut pending = Pending::new(1_000_000);
+        pending.add(points(0..200));
+        // Two weeks less an hour after minute 10, and an hour and 59 minutes before minute 150.
+        assert_eq!(pending.drop_stale(UNIX_EPOCH + OLDEST + Duration::from_secs(600)), 10);
+        assert_eq!(pending.drop_stale(UNIX_EPOCH + Duration::from_secs(31 * 60)), 49);
+        assert_eq!(values(&pending.take(1_000)).len(), 141);
+    }
+}

@@ -1,0 +1,75 @@
+//! What one series has to say about one window, in the size of one datum.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::histogram::VALUES_PER_DATUM;
+use crate::registry::SeriesId;
+
+/// One datum to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) series: Arc<SeriesId>,
+    /// The start of the window.
+    pub(crate) start: SystemTime,
+    pub(crate) samples: Samples,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Samples {
+    One(f64),
+    Many { values: Vec<f64>, counts: Vec<f64> },
+}
+
+/// What a point takes beside its values: the point itself and the queue around it.
+const POINT_BYTES: usize = 128;
+const VALUE_BYTES: usize = 16;
+
+/// Field names, types, lengths, timestamp and resolution of one datum in CBOR, rounded up.
+const WIRE_DATUM: usize = 160;
+/// Field names, types and lengths of one dimension, rounded up.
+const WIRE_DIMENSION: usize = 24;
+/// A value and its count: eight bytes and a type each.
+const WIRE_VALUE: usize = 18;
+
+impl Point {
+    pub(crate) fn one(series: &Arc<SeriesId>, start: SystemTime, value: f64) -> Self {
+        Self { series: Arc::clone(series), start, samples: Samples::One(value) }
+    }
+
+    /// Counted values as points, each within the limit of one datum.
+    pub(crate) fn many(
+        series: &Arc<SeriesId>,
+        start: SystemTime,
+        values: &[(f64, u64)],
+    ) -> impl Iterator<Item = Self> {
+        values.chunks(VALUES_PER_DATUM).map(move |values| Self {
+            series: Arc::clone(series),
+            start,
+            samples: Samples::Many {
+                values: values.iter().map(|(value, _)| *value).collect(),
+                counts: values.iter().map(|(_, count)| *count as f64).collect(),
+            },
+        })
+    }
+
+    fn values(&self) -> usize {
+        match &self.samples {
+            Samples::One(_) => 0,
+            Samples::Many { values, .. } => values.len(),
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        POINT_BYTES + self.values() * VALUE_BYTES
+    }
+
+    /// At most how much of a request it takes, before compression.
+    pub(crate) fn wire_size(&self) -> usize {
+        let dimension =
+            |(name, value): &(String, String)| WIRE_DIMENSION + name.len() + value.len();
+        let dimensions: usize = self.series.dimensions.iter().map(dimension).sum();
+        WIRE_DATUM + self.series.name.len() + dimensions + self.values() * WIRE_VALUE
+    }
+}

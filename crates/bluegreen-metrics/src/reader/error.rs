@@ -1,0 +1,70 @@
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_cloudwatch::error::{BoxError, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataError;
+
+/// The metrics could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReadError(Kind);
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("{} of metrics are more than {most} stretches", Seconds(*span))]
+    TooLong { span: Duration, most: usize },
+    #[error("CloudWatch went on without an end")]
+    Endless,
+    #[error("CloudWatch throttled the reading of metrics")]
+    Throttled(#[source] BoxError),
+    #[error("CloudWatch refused the reading of metrics")]
+    Refused(#[source] BoxError),
+    #[error("CloudWatch did not answer")]
+    Unavailable(#[source] BoxError),
+}
+
+struct Seconds(Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}s", self.0.as_secs())
+    }
+}
+
+impl ReadError {
+    pub(super) fn too_long(start: SystemTime, end: SystemTime, most: usize) -> Self {
+        let span = end.duration_since(start).unwrap_or(Duration::ZERO);
+        Self(Kind::TooLong { span, most })
+    }
+
+    pub(super) fn endless() -> Self {
+        Self(Kind::Endless)
+    }
+
+    /// Whether the same question may be answered later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.0 {
+            Kind::Throttled(_) | Kind::Unavailable(_) => true,
+            Kind::TooLong { .. } | Kind::Endless | Kind::Refused(_) => false,
+        }
+    }
+
+    /// Whether the account makes too many calls.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        matches!(self.0, Kind::Throttled(_))
+    }
+}
+
+impl From<SdkError<GetMetricDataError>> for ReadError {
+    fn from(error: SdkError<GetMetricDataError>) -> Self {
+        let answer = error.raw_response().map(|answer| answer.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let throttled = code.contains("Throttl") || code == "RequestLimitExceeded";
+        Self(match answer {
+            Some(_) if throttled => Kind::Throttled(error.into()),
+            Some(400..500) => Kind::Refused(error.into()),
+            _ => Kind::Unavailable(error.into()),
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! What points mean. Pure.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use bluegreen_core::{ByColor, Color, Figures, Observation, Reading};
+
+/// A figure that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Figure {
+    Requests,
+    Errors,
+    LatencySum,
+    LatencyCount,
+    Slow,
+}
+
+impl Figure {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Requests, Self::Errors, Self::LatencySum, Self::LatencyCount, Self::Slow];
+}
+
+/// The points of one color.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ColorPoints(HashMap<(SystemTime, Figure), f64>);
+
+impl ColorPoints {
+    pub(super) fn set(&mut self, start: SystemTime, figure: Figure, value: f64) {
+        self.0.insert((start, figure), value);
+    }
+
+    fn get(&self, start: SystemTime, figure: Figure) -> Option<f64> {
+        self.0.get(&(start, figure)).copied()
+    }
+}
+
+/// What both colors did in each of the stretches.
+pub(super) fn observations(
+    stretches: &[SystemTime],
+    length: Duration,
+    points: &ByColor<ColorPoints>,
+) -> ByColor<Vec<Observation>> {
+    let one = |color: Color, start: &SystemTime| {
+        let other = points.get(color.other());
+        let reading = reading(*start, points.get(color), other);
+        Observation::new(color, *start, length, reading)
+    };
+    ByColor::from_fn(|color| stretches.iter().map(|start| one(color, start)).collect())
+}
+
+/// What a color's points of one stretch say, beside those of the other.
+fn reading(start: SystemTime, own: &ColorPoints, other: &ColorPoints) -> Reading {
+    // The request count is the sign of life: a process that reports sends one even when it is zero.
+    match own.get(start, Figure::Requests).map(whole) {
+        Some(0) => Reading::NoTraffic,
+        Some(requests) => figures(start, requests, own).map_or(Reading::Late, Reading::Counted),
+        None if other.get(start, Figure::Requests).is_some() => Reading::Absent,
+        None => Reading::Late,
+    }
+}
+
+/// The figures of a stretch with requests; nothing while their latencies are missing.
+fn figures(start: SystemTime, requests: u64, own: &ColorPoints) -> Option<Figures> {
+    let timed = own.get(start, Figure::LatencyCount).filter(|timed| *timed > 0.0)?;
+    let sum = own.get(start, Figure::LatencySum)?;
+    // Counts and latencies of one window may have gone in two calls, one of which is not here yet
+    // or is here twice: the latencies then stand for all requests.
+    let scale = requests as f64 / timed;
+    let latency = Duration::try_from_secs_f64(sum * scale / 1e3).unwrap_or_default();
+    let errors = own.get(start, Figure::Errors).map_or(0, whole).min(requests);
+    let figures = Figures::new(requests, errors, latency);
+    let slow = own.get(start, Figure::Slow);
+    Some(match slow {
+        Some(slow) => figures.with_slow(whole(slow * scale).min(requests)),
+        None => figures,
+    })
+}
+
+/// The nearest whole number, none below zero.
+fn whole(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rounded and clamped by the cast itself, which saturates"
+    )]
+    let whole = value.round() as u64;
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const START: SystemTime = UNIX_EPOCH;
+
+    fn points(figures: &[(Figure, f64)]) -> ColorPoints {
+        let mut points = ColorPoints::default();
+        figures.iter().for_each(|(figure, value)| points.set(START, *figure, *value));
+        points
+    }
+
+    fn counted(requests: u64, errors: u64, millis: u64) -> Figures {
+        Figures::new(requests, errors, Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn every_combination_of_what_is_there_and_what_is_not() {
+        use Figure::{Errors, LatencyCount, LatencySum, Requests, Slow};
+        let latency = |sum, count| [(LatencySum, sum), (LatencyCount, count)];
+        let with = |more: &[(Figure, f64)], sum, count| [more, &latency(sum, count)].concat();
+        let silent: &[(Figure, f64)] = &[];
+        let idle: &[(Figure, f64)] = &[(Requests, 0.0), (Errors, 0.0)];
+        for (case, own, other, expected) in [
+            ("both silent", silent.to_vec(), silent, Reading::Late),
+            ("silent beside an idle one", silent.to_vec(), idle, Reading::Absent),
+            ("silent beside a busy one", silent.to_vec(), &[(Requests, 5.0)], Reading::Absent),
+            ("idle beside a silent one", idle.to_vec(), silent, Reading::NoTraffic),
+            ("idle beside a busy one", idle.to_vec(), &[(Requests, 5.0)], Reading::NoTraffic),
+            (
+                "busy, errors missing",
+                with(&[(Requests, 5.0)], 50.0, 5.0),
+                silent,
+                Reading::Counted(counted(5, 0, 50)),
+            ),
+            (
+                "busy with errors and slow ones",
+                with(&[(Requests, 5.0), (Errors, 2.0), (Slow, 1.0)], 50.0, 5.0),
+                idle,
+                Reading::Counted(counted(5, 2, 50).with_slow(1)),
+            ),
+            ("busy, latencies missing", vec![(Requests, 5.0)], idle, Reading::Late),
+            ("errors without requests", vec![(Errors, 5.0)], silent, Reading::Late),
+            (
+                "half of the latencies",
+                with(&[(Requests, 10.0), (Slow, 1.0)], 50.0, 5.0),
+                idle,
+                Reading::Counted(counted(10, 0, 100).with_slow(2)),
+            ),
+            (
+                "errors counted twice by a resend",
+                with(&[(Requests, 5.0), (Errors, 8.0)], 50.0, 5.0),
+                idle,
+                Reading::Counted(counted(5, 5, 50)),
+            ),
+        ] {
+            assert_eq!(reading(START, &points(&own), &points(other)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn both_colors_have_the_same_stretches() {
+        let busy = points(&[
+            (Figure::Requests, 1.0),
+            (Figure::LatencyCount, 1.0),
+            (Figure::LatencySum, 7.0),
+        ]);
+        let both = ByColor { blue: busy, green: ColorPoints::default() };
+        let later = START + Duration::from_secs(60);
+        let seen = observations(&[START, later], Duration::from_secs(60), &both);
+        let readings = |color| {
+            let seen: &Vec<Observation> = seen.get(color);
+            seen.iter().map(|one| (one.start, one.reading)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            readings(Color::Blue),
+            [(START, Reading::Counted(counted(1, 0, 7))), (later, Reading::Late)]
+        );
+        assert_eq!(readings(Color::Green), [(START, Reading::Absent), (later, Reading::Late)]);
+    }
+}

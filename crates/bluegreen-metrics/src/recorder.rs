@@ -1,0 +1,181 @@
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ::metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
+
+use crate::counter::CounterCell;
+use crate::dimensions::{Labels, adapt_metric};
+use crate::distribution::DistributionCell;
+use crate::gauge::GaugeCell;
+use crate::metrics::check_not_reserved;
+use crate::registry::{Cell, Registry};
+use crate::{MetricsError, Unit};
+
+/// Takes the metrics of the `metrics` facade crate, with which much of the ecosystem and the other
+/// crates of this project are instrumented, into CloudWatch. For `metrics::set_global_recorder`.
+///
+/// Counters, gauges and histograms become [`Counter`](crate::Counter), [`Gauge`](crate::Gauge) and
+/// [`Distribution`](crate::Distribution); labels become dimensions. Characters that CloudWatch does
+/// not take become `?`, an empty value becomes `none`, and labels named as a fixed dimension are
+/// left out. A described unit holds for all labels of its name; CloudWatch has none for
+/// nanoseconds, and its kilobytes stand for kibibytes. A counter set to an absolute value sends the
+/// growth, the first time from zero. A metric that cannot be registered is named in the log once
+/// and records nothing.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Arc<Registry>,
+    counters: Known<CounterCell>,
+    gauges: Known<GaugeCell>,
+    distributions: Known<DistributionCell>,
+    failed: RwLock<HashMap<String, ()>>,
+}
+
+/// The series of keys seen before, so that a macro without a handle costs one look. Folded series
+/// are not kept: their number has no bound.
+type Known<C> = RwLock<HashMap<Key, Arc<C>>>;
+
+impl Recorder {
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        let inner = Inner {
+            registry,
+            counters: Known::default(),
+            gauges: Known::default(),
+            distributions: Known::default(),
+            failed: RwLock::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    fn describe(&self, key: &KeyName, unit: Option<::metrics::Unit>) {
+        if let Some(unit) = unit {
+            self.inner.registry.describe(&adapt_metric(key.as_str()), of_facade(unit));
+        }
+    }
+
+    /// The series of a key; nothing where it cannot be registered.
+    fn series<C: Cell>(&self, known: &Known<C>, key: &Key) -> Option<Arc<C>> {
+        if let Some(cell) = known.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Some(Arc::clone(cell));
+        }
+        match self.register(known, key) {
+            Ok(cell) => Some(cell),
+            Err(error) => {
+                self.tell(key.name(), &error);
+                None
+            }
+        }
+    }
+
+    fn register<C: Cell>(&self, known: &Known<C>, key: &Key) -> Result<Arc<C>, MetricsError> {
+        let name = adapt_metric(key.name());
+        check_not_reserved(&name)?;
+        let labels = key.labels().map(|label| (label.key(), label.value()));
+        let labels = Labels::adapted(&name, labels)?;
+        let registered = self.inner.registry.register::<C>(&name, None, labels)?;
+        if !registered.folded {
+            let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(key.to_retained(), Arc::clone(&registered.cell));
+        }
+        Ok(registered.cell)
+    }
+
+    fn tell(&self, name: &str, error: &MetricsError) {
+        let failed = &self.inner.failed;
+        if failed.read().unwrap_or_else(PoisonError::into_inner).contains_key(name) {
+            return;
+        }
+        tracing::warn!(metric = name, %error, "a metric is not recorded");
+        failed.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), ());
+    }
+}
+
+impl ::metrics::Recorder for Recorder {
+    fn describe_counter(&self, key: KeyName, unit: Option<::metrics::Unit>, _: SharedString) {
+        self.describe(&key, unit);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<::metrics::Unit>, _: SharedString) {
+        self.describe(&key, unit);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<::metrics::Unit>, _: SharedString) {
+        self.describe(&key, unit);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> ::metrics::Counter {
+        self.series(&self.inner.counters, key)
+            .map_or_else(::metrics::Counter::noop, ::metrics::Counter::from_arc)
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> ::metrics::Gauge {
+        self.series(&self.inner.gauges, key)
+            .map_or_else(::metrics::Gauge::noop, ::metrics::Gauge::from_arc)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> ::metrics::Histogram {
+        self.series(&self.inner.distributions, key)
+            .map_or_else(::metrics::Histogram::noop, ::metrics::Histogram::from_arc)
+    }
+}
+
+impl CounterFn for CounterCell {
+    fn increment(&self, value: u64) {
+        self.added.add(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.reach(value);
+    }
+}
+
+impl GaugeFn for GaugeCell {
+    fn increment(&self, value: f64) {
+        self.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        Self::set(self, value);
+    }
+}
+
+impl HistogramFn for DistributionCell {
+    fn record(&self, value: f64) {
+        Self::record(self, value, 1);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        Self::record(self, value, count as u64);
+    }
+}
+
+fn of_facade(unit: ::metrics::Unit) -> Unit {
+    use ::metrics::Unit as Facade;
+    match unit {
+        Facade::Count => Unit::Count,
+        Facade::Percent => Unit::Percent,
+        Facade::Seconds => Unit::Seconds,
+        Facade::Milliseconds => Unit::Milliseconds,
+        Facade::Microseconds => Unit::Microseconds,
+        Facade::Nanoseconds => Unit::None,
+        Facade::Tebibytes => Unit::Terabytes,
+        Facade::Gibibytes => Unit::Gigabytes,
+        Facade::Mebibytes => Unit::Megabytes,
+        Facade::Kibibytes => Unit::Kilobytes,
+        Facade::Bytes => Unit::Bytes,
+        Facade::TerabitsPerSecond => Unit::TerabitsPerSecond,
+        Facade::GigabitsPerSecond => Unit::GigabitsPerSecond,
+        Facade::MegabitsPerSecond => Unit::MegabitsPerSecond,
+        Facade::KilobitsPerSecond => Unit::KilobitsPerSecond,
+        Facade::BitsPerSecond => Unit::BitsPerSecond,
+        Facade::CountPerSecond => Unit::CountPerSecond,
+    }
+}

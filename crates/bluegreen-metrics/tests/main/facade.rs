@@ -1,0 +1,92 @@
+use bluegreen_core::Color;
+use bluegreen_metrics::MetricsConfig;
+
+use crate::account::{Account, NAMESPACE, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn instrumentation_through_the_facade_arrives_unwired() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let recorder = metrics.recorder();
+    ::metrics::with_local_recorder(&recorder, || {
+        ::metrics::describe_histogram!("fetch", ::metrics::Unit::Milliseconds, "a fetch");
+        for _ in 0..3 {
+            ::metrics::counter!("messages", "queue" => "orders").increment(2);
+        }
+        ::metrics::counter!("ticks").absolute(40);
+        ::metrics::gauge!("depth").set(10.0);
+        ::metrics::histogram!("fetch", "table" => "items").record(12.5);
+    });
+    Account::between_windows().await;
+    tokio::time::sleep(seconds(120)).await;
+    ::metrics::with_local_recorder(&recorder, || {
+        // Levels and totals go on from where they were.
+        ::metrics::gauge!("depth").increment(1.0);
+        ::metrics::counter!("ticks").absolute(42);
+        ::metrics::counter!("ticks").absolute(41);
+    });
+    running.stop(seconds(5)).await;
+    assert_eq!(account.sum("messages"), 6.0);
+    assert_eq!(account.sum("ticks"), 42.0);
+    assert_eq!(account.sum("fetch"), 12.5);
+    assert_eq!(account.read("depth", "Sum", 60).await, [(0, 10.0), (60, 10.0), (120, 11.0)]);
+    let messages = &account.series("messages")[0].dimensions;
+    assert_eq!(messages.get("queue").map(String::as_str), Some("orders"));
+    assert_eq!(messages.get("Environment").map(String::as_str), Some("blue"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_described_unit_reaches_series_with_labels() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    ::metrics::with_local_recorder(&metrics.recorder(), || {
+        ::metrics::describe_histogram!("fetch", ::metrics::Unit::Milliseconds, "a fetch");
+        ::metrics::histogram!("fetch", "table" => "items").record(12.5);
+    });
+    running.stop(seconds(5)).await;
+    let statistics = account
+        .client()
+        .get_metric_statistics()
+        .namespace(NAMESPACE)
+        .metric_name("fetch")
+        .set_dimensions(Some(
+            [("Environment", "blue"), ("Service", "orders"), ("table", "items")]
+                .into_iter()
+                .map(|(name, value)| {
+                    aws_sdk_cloudwatch::types::Dimension::builder().name(name).value(value).build()
+                })
+                .collect(),
+        ))
+        .start_time(crate::account::at(0).into())
+        .end_time(crate::account::at(60).into())
+        .period(60)
+        .statistics(aws_sdk_cloudwatch::types::Statistic::Sum)
+        .send()
+        .await
+        .unwrap();
+    let unit = statistics.datapoints()[0].unit().unwrap().as_str();
+    assert_eq!(unit, "Milliseconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_that_run_away_are_folded_and_foreign_names_are_adapted() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    ::metrics::with_local_recorder(&metrics.recorder(), || {
+        for n in 0..20_000 {
+            ::metrics::counter!("n", "user" => n.to_string()).increment(1);
+        }
+        ::metrics::counter!("größe", "Environment" => "evil", "x" => "").increment(1);
+        // One name, two kinds: the second is named in the log and records nothing.
+        ::metrics::gauge!("n").set(1.0);
+        ::metrics::counter!("RequestCount").increment(1);
+    });
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(account.series("n").iter().map(|series| series.sum).sum::<f64>(), 20_000.0);
+    assert_eq!(account.series("n").len(), 101);
+    assert_eq!(report.stats.failed_sends.total(), 0);
+    let adapted = &account.series("gr??e")[0].dimensions;
+    assert_eq!(adapted.get("Environment").map(String::as_str), Some("blue"));
+    assert_eq!(adapted.get("x").map(String::as_str), Some("none"));
+    assert_eq!(account.sum("RequestCount"), 0.0);
+}

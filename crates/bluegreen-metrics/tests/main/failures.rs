@@ -1,0 +1,236 @@
+use std::time::Duration;
+
+use bluegreen_core::{Color, Share};
+use bluegreen_local::{Fault, Rule, Service};
+use bluegreen_metrics::{Metrics, MetricsConfig, OnUnknown, Unit};
+
+use crate::account::{Account, NAMESPACE, Running, at, client, identity, seconds};
+
+fn puts(account: &Account) -> u64 {
+    account.world.calls(Service::CloudWatch, "PutMetricData")
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_sends_join_the_next_flush_and_the_counts_are_equal() {
+    let account = Account::new();
+    let fault = Rule::new(Account::puts(), Fault::Throttle).first(2);
+    let throttled = account.world.faults().inject(fault);
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    let values = metrics.distribution("d", Unit::Milliseconds).unwrap();
+    Account::between_windows().await;
+    for minute in 1..=5u32 {
+        counter.add(u64::from(minute));
+        values.record(f64::from(minute));
+        tokio::time::sleep(seconds(60)).await;
+    }
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(throttled.count(), 2);
+    let minutes = [(0, 1.0), (60, 2.0), (120, 3.0), (180, 4.0), (240, 5.0)];
+    assert_eq!(account.read("n", "Sum", 60).await, minutes);
+    assert_eq!(account.read("d", "Sum", 60).await, minutes);
+    assert_eq!(report.stats.failed_sends.throttled, 2);
+    assert_eq!(report.stats.dropped.total(), 0);
+    assert_eq!(account.sum("MetricsFailedSends"), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_send_is_not_repeated_by_the_sdk() {
+    let account = Account::new();
+    account.world.faults().inject(Rule::new(Account::puts(), Fault::InternalError).first(1)).keep();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    metrics.counter("n", Unit::Count).unwrap().increment();
+    tokio::time::sleep(seconds(75)).await;
+    assert_eq!(puts(&account), 1);
+    assert_eq!(metrics.stats().failed_sends.unknown, 1);
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_of_the_sends_refused_loses_nothing() {
+    let account = Account::new();
+    let third = Share::percent(33).unwrap();
+    for fault in [Fault::Throttle, Fault::AccessDenied] {
+        account.world.faults().inject(Rule::new(Account::puts(), fault).some(third, 7)).keep();
+    }
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    for _ in 0..100 {
+        counter.add(1_000);
+        tokio::time::sleep(seconds(60)).await;
+    }
+    let report = running.stop(seconds(600)).await;
+    assert_eq!(account.sum("n"), 100_000.0);
+    assert_eq!(report.stats.dropped.total(), 0);
+    let failed = report.stats.failed_sends;
+    assert!(failed.throttled > 10 && failed.refused > 10, "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_outcome_is_sent_again_or_dropped_as_set() {
+    for (fault, on_unknown, arrived, resent, dropped) in [
+        // Not stored, resent: exact.
+        (Fault::InternalError, OnUnknown::Resend, 5.0, 1, 0),
+        (Fault::Unavailable, OnUnknown::Resend, 5.0, 1, 0),
+        (Fault::Reset, OnUnknown::Resend, 5.0, 1, 0),
+        (Fault::Hang, OnUnknown::Resend, 5.0, 1, 0),
+        // Stored, resent: twice, and known to be.
+        (Fault::LostReply, OnUnknown::Resend, 10.0, 1, 0),
+        // Not stored, dropped: lost, and known to be.
+        (Fault::InternalError, OnUnknown::Drop, 0.0, 0, 1),
+        (Fault::Reset, OnUnknown::Drop, 0.0, 0, 1),
+        (Fault::Hang, OnUnknown::Drop, 0.0, 0, 1),
+        // Stored, dropped: exact.
+        (Fault::LostReply, OnUnknown::Drop, 5.0, 0, 1),
+    ] {
+        let account = Account::new();
+        account.world.faults().inject(Rule::new(Account::puts(), fault).first(1)).keep();
+        let config = MetricsConfig::default().with_on_unknown(on_unknown);
+        let (metrics, running) = account.start(Color::Blue, config);
+        metrics.counter("n", Unit::Count).unwrap().add(5);
+        tokio::time::sleep(seconds(300)).await;
+        let stats = running.stop(seconds(5)).await.stats;
+        let case = format!("{fault:?} {on_unknown:?}: {stats:?}");
+        assert_eq!(account.sum("n"), arrived, "{case}");
+        assert_eq!(stats.failed_sends.unknown, 1, "{case}");
+        assert_eq!((stats.resent, stats.dropped.unknown), (resent, dropped), "{case}");
+        assert_eq!(account.sum("MetricsResent"), resent as f64, "{case}");
+        assert_eq!(account.sum("MetricsDropped"), dropped as f64, "{case}");
+        assert_eq!(account.sum("MetricsFailedSends"), 1.0, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_bound_the_oldest_go_and_are_counted_and_published() {
+    let account = Account::new();
+    let outage = account.world.faults().inject(Rule::new(Account::puts(), Fault::Throttle));
+    let config = MetricsConfig::default().with_max_pending_bytes(64 * 1024);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counters: Vec<_> =
+        (0..10).map(|n| metrics.counter(&format!("n{n}"), Unit::Count).unwrap()).collect();
+    Account::between_windows().await;
+    for _ in 0..100 {
+        counters.iter().for_each(|counter| counter.increment());
+        tokio::time::sleep(seconds(60)).await;
+    }
+    drop(outage);
+    tokio::time::sleep(seconds(180)).await;
+    let stats = metrics.stats();
+    assert_eq!(stats.pending, 0);
+    let sum: f64 = (0..10).map(|n| account.sum(&format!("n{n}"))).sum();
+    let lost = 1_000.0 - sum;
+    // Metrics about the metrics wait, and may go, in the same queue.
+    assert!(lost > 400.0 && lost <= stats.dropped.overflow as f64, "{lost} {stats:?}");
+    assert!(stats.dropped.overflow as f64 - lost < 100.0, "{lost} {stats:?}");
+    assert!(account.sum("MetricsDropped") > 0.0);
+    let newest = account.read("n0", "Sum", 60).await;
+    assert!(newest.iter().any(|(start, _)| *start == 3_540), "{newest:?}");
+    assert!(!newest.iter().any(|(start, _)| *start == 0), "{newest:?}");
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_datum_that_cloudwatch_never_takes_does_not_hold_up_the_others() {
+    // Two hours and 40 seconds behind us at the flush: the second minute is too far ahead there.
+    let account = Account::with_world_at(at(0) - seconds(2 * 3600 + 100));
+    let config =
+        MetricsConfig::default().with_flush_interval(seconds(120)).with_max_jitter(Duration::ZERO);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counters: Vec<_> =
+        (0..10).map(|n| metrics.counter(&format!("n{n}"), Unit::Count).unwrap()).collect();
+    Account::between_windows().await;
+    for _ in 0..2 {
+        counters.iter().for_each(|counter| counter.increment());
+        tokio::time::sleep(seconds(60)).await;
+    }
+    tokio::time::sleep(seconds(1)).await;
+    let stats = metrics.stats();
+    assert_eq!((stats.sent, stats.dropped.invalid, stats.pending), (10, 10, 0), "{stats:?}");
+    (0..10).for_each(|n| assert_eq!(account.sum(&format!("n{n}")), 1.0));
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_repeats_until_all_is_sent() {
+    let account = Account::new();
+    account.world.faults().inject(Rule::new(Account::puts(), Fault::Throttle).first(4)).keep();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    metrics.counter("n", Unit::Count).unwrap().add(9);
+    let stats = running.stop(seconds(30)).await.stats;
+    assert_eq!(account.sum("n"), 9.0);
+    assert_eq!((stats.failed_sends.throttled, stats.dropped.total()), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_ends_at_its_deadline_and_counts_what_is_left() {
+    for fault in [Fault::Throttle, Fault::Hang] {
+        let account = Account::new();
+        account.world.faults().inject(Rule::new(Account::puts(), fault)).keep();
+        let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+        metrics.counter("n", Unit::Count).unwrap().add(9);
+        tokio::time::sleep(seconds(5)).await;
+        let before = tokio::time::Instant::now();
+        let stats = running.stop(seconds(3)).await.stats;
+        assert_eq!(before.elapsed(), seconds(3), "{fault:?}");
+        assert_eq!((stats.sent, stats.dropped.shutdown, stats.pending), (0, 1, 0), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_cloudwatch_delays_no_window() {
+    let account = Account::new();
+    let slow = Rule::new(Account::puts(), Fault::Delay(seconds(9)));
+    account.world.faults().inject(slow).keep();
+    let config = MetricsConfig::default()
+        .with_resolution(bluegreen_metrics::Resolution::Second)
+        .with_flush_interval(seconds(1));
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    Account::between_windows().await;
+    for _ in 0..20 {
+        counter.increment();
+        tokio::time::sleep(seconds(1)).await;
+    }
+    running.stop(seconds(60)).await;
+    let expected: Vec<_> = (0..20).map(|second| (second, 1.0)).collect();
+    assert_eq!(account.read("n", "Sum", 1).await, expected);
+}
+
+/// A real client and a real port at which nobody listens.
+#[tokio::test]
+async fn with_cloudwatch_unreachable_recording_goes_on_and_failed_sends_are_counted() {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let (metrics, publisher) =
+        Metrics::new(client(http), NAMESPACE, &identity(Color::Blue), MetricsConfig::default())
+            .unwrap();
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    counter.add(5);
+    let stats = Running::new(publisher).stop(Duration::from_millis(200)).await.stats;
+    assert!(stats.failed_sends.unreachable >= 1, "{stats:?}");
+    assert_eq!(stats.failed_sends.unreachable, stats.failed_sends.total(), "{stats:?}");
+    assert_eq!((stats.sent, stats.resent), (0, 0));
+    assert!(stats.dropped.shutdown >= 1, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_credentials_nothing_was_sent_and_nothing_is_lost() {
+    use aws_sdk_cloudwatch::config::{BehaviorVersion, Config, Region};
+    let account = Account::new();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .http_client(account.world.http_client())
+        .build();
+    let without = aws_sdk_cloudwatch::Client::from_conf(config);
+    let config =
+        MetricsConfig::default().with_on_unknown(OnUnknown::Drop).with_clock(account.clock);
+    let (metrics, publisher) =
+        Metrics::new(without, NAMESPACE, &identity(Color::Blue), config).unwrap();
+    let running = Running::new(publisher);
+    metrics.counter("n", Unit::Count).unwrap().add(5);
+    tokio::time::sleep(seconds(75)).await;
+    let stats = metrics.stats();
+    assert_eq!((stats.failed_sends.unreachable, stats.pending), (1, 1), "{stats:?}");
+    assert_eq!(puts(&account), 0);
+    running.stop(Duration::ZERO).await;
+}

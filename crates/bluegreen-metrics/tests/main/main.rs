@@ -1,0 +1,14 @@
+//! The crate's behavior through the real SDK client.
+
+#[cfg(test)]
+mod account;
+#[cfg(test)]
+mod facade;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod publishing;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod requests;

@@ -1,0 +1,235 @@
+use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey};
+use bluegreen_local::Service;
+use bluegreen_metrics::{Metrics, MetricsConfig, MetricsError, Resolution, Unit};
+
+use crate::account::{Account, NAMESPACE, Running, identity, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn every_datum_carries_environment_service_and_stage() {
+    let account = Account::new();
+    let key = ServiceKey::new("orders").unwrap().with_stage("staging").unwrap();
+    let who = ServiceIdentity::new(key, Color::Green, Release::new("2").unwrap(), "green-1");
+    let config = MetricsConfig::default().with_clock(account.clock);
+    let (metrics, publisher) = Metrics::new(account.client(), NAMESPACE, &who, config).unwrap();
+    let running = Running::new(publisher);
+    metrics.counter("OrdersProcessed", Unit::Count).unwrap().add(3);
+    metrics.counter_with("Sent", Unit::Count, &[("queue", "a")]).unwrap().increment();
+    metrics.gauge("Connections", Unit::Count).unwrap().set(7.0);
+    metrics.distribution("Size", Unit::Bytes).unwrap().record(1_000.0);
+    let layer = metrics.http_layer();
+    running.stop(seconds(5)).await;
+    drop(layer);
+    let all = account.world.cloudwatch_service().series(NAMESPACE);
+    let names: Vec<_> = all.iter().map(|series| series.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "Connections",
+            "ErrorCount",
+            "InFlight",
+            "OrdersProcessed",
+            "RequestCount",
+            "Sent",
+            "Size"
+        ]
+    );
+    for series in &all {
+        let dimension = |name| series.dimensions.get(name).map(String::as_str);
+        assert_eq!(dimension("Environment"), Some("green"), "{series:?}");
+        assert_eq!(dimension("Service"), Some("orders"), "{series:?}");
+        assert_eq!(dimension("Stage"), Some("staging"), "{series:?}");
+        let labels = if series.name == "Sent" { 4 } else { 3 };
+        assert_eq!(series.dimensions.len(), labels, "{series:?}");
+    }
+    assert_eq!(account.sum("OrdersProcessed"), 3.0);
+    assert_eq!(account.sum("Connections"), 7.0);
+    assert_eq!(account.sum("Size"), 1_000.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn points_carry_the_minute_recorded_and_not_the_minute_sent() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_flush_interval(seconds(180));
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    tokio::time::sleep(seconds(5)).await;
+    counter.add(3);
+    tokio::time::sleep(seconds(60)).await;
+    counter.add(5);
+    tokio::time::sleep(seconds(110)).await;
+    assert_eq!(account.world.calls(Service::CloudWatch, "PutMetricData"), 0);
+    counter.add(7);
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(account.world.calls(Service::CloudWatch, "PutMetricData"), 1);
+    assert_eq!(account.read("n", "Sum", 60).await, [(0, 3.0), (60, 5.0), (120, 7.0)]);
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_the_second_each_second_has_its_own_point() {
+    let account = Account::new();
+    let config = MetricsConfig::default()
+        .with_resolution(Resolution::Second)
+        .with_flush_interval(seconds(2));
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    Account::between_windows().await;
+    for n in 1..=4 {
+        counter.add(n);
+        tokio::time::sleep(seconds(1)).await;
+    }
+    running.stop(seconds(5)).await;
+    assert_eq!(account.read("n", "Sum", 1).await, [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]);
+    assert!(account.world.calls(Service::CloudWatch, "PutMetricData") <= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_increments_of_four_threads_all_arrive() {
+    const EACH: u64 = 250_000;
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    let values = metrics.distribution("d", Unit::None).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let (counter, values) = (counter.clone(), values.clone());
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    counter.increment();
+                    values.record((n % 100) as f64 + f64::from(thread));
+                }
+            });
+        }
+    });
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(account.sum("n"), 1_000_000.0);
+    let values = account.series("d");
+    assert_eq!(values[0].count, 1_000_000.0);
+    let expected = 1_000_000.0 * (49.5 + 1.5);
+    assert!((values[0].sum - expected).abs() <= 1e-9 * expected, "{values:?}");
+    assert_eq!(report.stats.dropped.total(), 0);
+    assert_eq!(report.stats.pending, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_sends_the_window_in_progress() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    tokio::time::sleep(seconds(10)).await;
+    counter.add(1_000);
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(account.sum("n"), 1_000.0);
+    assert_eq!((report.stats.sends, report.stats.sent), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_starts_late_sends_what_was_recorded_before() {
+    let account = Account::new();
+    let (metrics, publisher) = account.metrics(Color::Blue, MetricsConfig::default());
+    metrics.counter("n", Unit::Count).unwrap().add(2);
+    tokio::time::sleep(seconds(600)).await;
+    Running::new(publisher).stop(seconds(5)).await;
+    assert_eq!(account.sum("n"), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn percentiles_survive_the_way_within_one_percent() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let latency = metrics.distribution("Latency", Unit::Milliseconds).unwrap();
+    (1..=10_000).for_each(|n| latency.record(f64::from(n) * 0.37));
+    running.stop(seconds(5)).await;
+    for (stat, expected) in
+        [("p50", 5_000.0 * 0.37), ("p99", 9_900.0 * 0.37), ("p99.9", 9_990.0 * 0.37)]
+    {
+        let read = account.read("Latency", stat, 60).await[0].1;
+        assert!((read - expected).abs() <= 0.01 * expected, "{stat}: {read} for {expected}");
+    }
+    assert_eq!(account.read("Latency", "SampleCount", 60).await, [(0, 10_000.0)]);
+    assert_eq!(account.read("Latency", "Minimum", 60).await, [(0, 0.37)]);
+    assert_eq!(account.read("Latency", "Maximum", 60).await, [(0, 3_700.0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_filled_to_a_thousand_datums() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    for n in 0..2_500 {
+        metrics.counter(&format!("n{n}"), Unit::Count).unwrap().increment();
+    }
+    let report = running.stop(seconds(5)).await;
+    assert_eq!((report.stats.sends, report.stats.sent), (3, 2_500));
+    assert_eq!(account.world.cloudwatch_service().series(NAMESPACE).len(), 2_500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_stay_below_a_megabyte_and_large_ones_are_taken() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    for n in 0..200 {
+        let values = metrics.distribution(&format!("d{n}"), Unit::None).unwrap();
+        (0..1_500).for_each(|n| values.record(1.006f64.powi(n)));
+    }
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(report.stats.failed_sends.total(), 0, "{report:?}");
+    assert!(report.stats.sends > 3, "{report:?}");
+    for series in account.world.cloudwatch_service().series(NAMESPACE) {
+        assert_eq!(series.count, 1_500.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_beyond_the_cap_go_into_one_series() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    for n in 0..20_000 {
+        let user = n.to_string();
+        metrics.counter_with("n", Unit::Count, &[("user", &user)]).unwrap().increment();
+    }
+    let report = running.stop(seconds(5)).await;
+    let series = account.series("n");
+    assert_eq!(series.len(), 101);
+    assert_eq!(series.iter().map(|series| series.sum).sum::<f64>(), 20_000.0);
+    assert_eq!(report.stats.folded, 19_900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_that_are_none_are_refused_counted_and_harm_nothing() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let values = metrics.distribution("d", Unit::None).unwrap();
+    let gauge = metrics.gauge("g", Unit::None).unwrap();
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        values.record(wrong);
+        gauge.set(wrong);
+    }
+    values.record(-1.0);
+    values.record(5.0);
+    gauge.set(-5.0);
+    let report = running.stop(seconds(5)).await;
+    assert_eq!((account.sum("d"), account.sum("g")), (5.0, -5.0));
+    assert_eq!(report.stats.refused, 7);
+    assert_eq!(report.stats.failed_sends.total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_cloudwatch_or_this_crate_does_not_give_away_are_refused() {
+    let account = Account::new();
+    let (metrics, _publisher) = account.metrics(Color::Blue, MetricsConfig::default());
+    let long = "x".repeat(256);
+    for name in ["", " ", "ä", &long, "RequestCount", "MetricsDropped"] {
+        let error = metrics.counter(name, Unit::Count).unwrap_err();
+        let MetricsError::Name { field, found, .. } = error else { panic!("{error}") };
+        assert_eq!((field, found.as_str()), ("metric", name));
+    }
+    for namespace in ["", "AWS/Orders", ":x"] {
+        let made = Metrics::new(
+            account.client(),
+            namespace,
+            &identity(Color::Blue),
+            MetricsConfig::default(),
+        );
+        assert!(matches!(made, Err(MetricsError::Name { field: "namespace", .. })), "{made:?}");
+    }
+}

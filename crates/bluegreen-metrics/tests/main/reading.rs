@@ -1,0 +1,140 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use bluegreen_core::{ByColor, Color, Figures, Observation, Reading, ServiceKey};
+use bluegreen_local::{Calls, Fault, Rule, Service};
+use bluegreen_metrics::{Metrics, MetricsConfig, Reader, ReaderConfig, Resolution};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::account::{Account, NAMESPACE, at, seconds};
+
+fn key() -> ServiceKey {
+    ServiceKey::new("orders").unwrap()
+}
+
+fn reader(account: &Account, config: ReaderConfig) -> Reader {
+    Reader::new(account.client(), NAMESPACE, key(), config).unwrap()
+}
+
+/// One request that takes so long and ends so.
+async fn request(metrics: &Metrics, millis: u64, status: StatusCode) {
+    let service = service_fn(move |_: Request<Body>| async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        Ok::<_, Infallible>(response)
+    });
+    let service = metrics.http_layer().layer(service);
+    drop(service.oneshot(Request::new(Body::empty())).await);
+}
+
+fn readings(seen: &ByColor<Vec<Observation>>, color: Color) -> Vec<Reading> {
+    seen.get(color).iter().map(|one| one.reading).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_of_both_colors_come_back_as_they_were_published() {
+    let account = Account::new();
+    let (blue, running_blue) = account.start(Color::Blue, MetricsConfig::default());
+    let (green, running_green) = account.start(Color::Green, MetricsConfig::default());
+    drop(green.http_layer());
+    for _ in 0..8 {
+        request(&blue, 100, StatusCode::OK).await;
+    }
+    request(&blue, 400, StatusCode::BAD_GATEWAY).await;
+    tokio::time::sleep(seconds(60)).await;
+    request(&green, 50, StatusCode::OK).await;
+    tokio::time::sleep(seconds(80)).await;
+    let config = ReaderConfig::default().with_slow_bound(Duration::from_millis(250));
+    let seen = reader(&account, config).observe(at(0), at(120)).await.unwrap();
+    let counted = |requests, errors, millis, slow| {
+        Reading::Counted(
+            Figures::new(requests, errors, Duration::from_millis(millis)).with_slow(slow),
+        )
+    };
+    assert_eq!(readings(&seen, Color::Blue), [counted(9, 1, 1_200, 1), Reading::NoTraffic]);
+    assert_eq!(readings(&seen, Color::Green), [Reading::NoTraffic, counted(1, 0, 50, 0)]);
+    assert_eq!(seen.blue[1].start, at(60));
+    assert_eq!(seen.blue[1].length, seconds(60));
+    running_blue.stop(seconds(5)).await;
+    running_green.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_color_is_absent_and_two_silent_ones_are_late() {
+    let account = Account::new();
+    let (blue, running) = account.start(Color::Blue, MetricsConfig::default());
+    drop(blue.http_layer());
+    tokio::time::sleep(seconds(90)).await;
+    let reader = reader(&account, ReaderConfig::default());
+    let seen = reader.observe(at(0), at(120)).await.unwrap();
+    assert_eq!(readings(&seen, Color::Blue), [Reading::NoTraffic, Reading::Late]);
+    assert_eq!(readings(&seen, Color::Green), [Reading::Absent, Reading::Late]);
+    account.world.cloudwatch_service().hide_reads(true);
+    let seen = reader.observe(at(0), at(60)).await.unwrap();
+    for color in Color::BOTH {
+        assert_eq!(readings(&seen, color), [Reading::Late]);
+    }
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_the_second() {
+    let account = Account::new();
+    let config = MetricsConfig::default()
+        .with_resolution(Resolution::Second)
+        .with_flush_interval(seconds(1));
+    let (blue, running) = account.start(Color::Blue, config);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    request(&blue, 10, StatusCode::OK).await;
+    tokio::time::sleep(seconds(2)).await;
+    let config = ReaderConfig::default().with_resolution(Resolution::Second);
+    let seen = reader(&account, config).observe(at(0), at(2)).await.unwrap();
+    let counted = Reading::Counted(Figures::new(1, 0, Duration::from_millis(10)));
+    assert_eq!(readings(&seen, Color::Blue), [counted, Reading::NoTraffic]);
+    assert_eq!(seen.blue[0].length, seconds(1));
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stage_keeps_staging_out_of_productions_figures() {
+    let account = Account::new();
+    let (blue, running) = account.start(Color::Blue, MetricsConfig::default());
+    request(&blue, 10, StatusCode::OK).await;
+    running.stop(seconds(5)).await;
+    let staging = key().with_stage("staging").unwrap();
+    let reader =
+        Reader::new(account.client(), NAMESPACE, staging, ReaderConfig::default()).unwrap();
+    let seen = reader.observe(at(0), at(60)).await.unwrap();
+    assert_eq!(readings(&seen, Color::Blue), [Reading::Late]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_whether_to_ask_again() {
+    let account = Account::new();
+    let reader = reader(&account, ReaderConfig::default());
+    let reads = Calls::to(Service::CloudWatch).operation("GetMetricData");
+    for (fault, retryable, throttled) in [
+        (Fault::Throttle, true, true),
+        (Fault::InternalError, true, false),
+        (Fault::Reset, true, false),
+        (Fault::AccessDenied, false, false),
+    ] {
+        let _injected = account.world.faults().inject(Rule::new(reads.clone(), fault));
+        let error = reader.observe(at(0), at(60)).await.unwrap_err();
+        assert_eq!(error.is_retryable(), retryable, "{fault:?} {error}");
+        assert_eq!(error.is_throttled(), throttled, "{fault:?} {error}");
+        assert!(std::error::Error::source(&error).is_some(), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_whole_between_the_times_asks_nothing() {
+    let account = Account::new();
+    let reader = reader(&account, ReaderConfig::default());
+    let seen = reader.observe(at(1), at(60)).await.unwrap();
+    assert!(seen.blue.is_empty() && seen.green.is_empty());
+    assert_eq!(account.world.calls(Service::CloudWatch, "GetMetricData"), 0);
+}

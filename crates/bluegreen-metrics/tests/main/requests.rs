@@ -1,0 +1,144 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use bluegreen_core::Color;
+use bluegreen_metrics::{Metrics, MetricsConfig};
+use http_body_util::BodyExt as _;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::account::{Account, seconds};
+
+fn router() -> Router {
+    let slowly = |text: &'static str, then: Result<Bytes, &'static str>| async move {
+        let first = futures_util::stream::once(async move { Ok(Bytes::from(text)) });
+        let second = futures_util::stream::once(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            then
+        });
+        Body::from_stream(futures_util::StreamExt::chain(first, second))
+    };
+    Router::new()
+        .route("/fine", get(async || "fine"))
+        .route("/missing", get(async || StatusCode::NOT_FOUND))
+        .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/panic", get(async || -> &'static str { panic!("a handler's own fault") }))
+        .route("/never", get(async || std::future::pending::<&'static str>().await))
+        .route("/long", get(move || slowly("a", Ok(Bytes::from("b")))))
+        .route("/torn", get(move || slowly("a", Err("torn"))))
+}
+
+fn request(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+/// What a request left behind: count, errors, latency's count and sum, in flight.
+async fn figures<F: Future<Output = ()>>(
+    drive: impl FnOnce(Metrics) -> F,
+) -> (f64, f64, f64, f64, f64) {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    drive(metrics).await;
+    running.stop(seconds(5)).await;
+    let latency = account.series("RequestLatency");
+    let (count, sum) = latency.first().map_or((0.0, 0.0), |latency| (latency.count, latency.sum));
+    (account.sum("RequestCount"), account.sum("ErrorCount"), count, sum, account.sum("InFlight"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_counts_with_its_outcome_and_the_time_until_its_body_ended() {
+    for (path, errors, millis) in [
+        ("/fine", 0.0, 0.0),
+        ("/missing", 0.0, 0.0),
+        ("/broken", 1.0, 0.0),
+        ("/long", 0.0, 100.0),
+        ("/torn", 1.0, 100.0),
+    ] {
+        let seen = figures(|metrics| async move {
+            let service = metrics.http_layer().layer(router());
+            let response = service.oneshot(request(path)).await.unwrap();
+            drop(response.into_body().collect().await);
+        });
+        assert_eq!(seen.await, (1.0, errors, 1.0, millis, 0.0), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_dropped_half_way_ends_its_request_without_an_error() {
+    let seen = figures(|metrics| async move {
+        let service = metrics.http_layer().layer(router());
+        let mut response = service.oneshot(request("/long")).await.unwrap();
+        assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    });
+    assert_eq!(seen.await, (1.0, 0.0, 1.0, 30.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_abandoned_before_its_answer_counts_with_the_time_until_then() {
+    let seen = figures(|metrics| async move {
+        let service = metrics.http_layer().layer(router());
+        let answer = service.oneshot(request("/never"));
+        assert!(tokio::time::timeout(Duration::from_millis(50), answer).await.is_err());
+    });
+    assert_eq!(seen.await, (1.0, 0.0, 1.0, 50.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_an_error() {
+    let seen = figures(|metrics| async move {
+        let service = metrics.http_layer().layer(router());
+        let answer = tokio::spawn(service.oneshot(request("/panic")));
+        assert!(answer.await.unwrap_err().is_panic());
+    });
+    assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_service_is_an_error() {
+    let seen = figures(|metrics| async move {
+        let failing =
+            service_fn(|_: Request<Body>| async { Err::<http::Response<Body>, _>("refused") });
+        let mut service = metrics.http_layer().layer(failing);
+        service.ready().await.unwrap().call(request("/")).await.unwrap_err();
+    });
+    assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_still_worked_on_are_in_flight_and_not_counted() {
+    let seen = figures(|metrics| async move {
+        let hold = service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, Infallible>>()
+        });
+        let service = metrics.http_layer().layer(hold);
+        for _ in 0..3 {
+            drop(tokio::spawn(service.clone().oneshot(request("/"))));
+        }
+        tokio::time::sleep(seconds(1)).await;
+    });
+    assert_eq!(seen.await, (0.0, 0.0, 0.0, 0.0, 3.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn count_errors_and_latencies_add_up_in_every_window() {
+    let account = Account::new();
+    let config = MetricsConfig::default();
+    let (metrics, running) = account.start(Color::Blue, config);
+    let service = metrics.http_layer().layer(router());
+    for n in 0..300 {
+        let path = if n % 3 == 0 { "/torn" } else { "/long" };
+        let response = service.clone().oneshot(request(path)).await.unwrap();
+        drop(response.into_body().collect().await);
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    running.stop(seconds(5)).await;
+    let count = account.read("RequestCount", "Sum", 60).await;
+    assert_eq!(count, account.read("RequestLatency", "SampleCount", 60).await);
+    assert_eq!(count.iter().map(|(_, count)| count).sum::<f64>(), 300.0);
+    let errors = account.read("ErrorCount", "Sum", 60).await;
+    assert_eq!(errors.iter().map(|(_, count)| count).sum::<f64>(), 100.0);
+}
