@@ -1,0 +1,33 @@
+//! One figure, and how it is printed.
+
+use serde::Serialize;
+
+/// What was measured. The names stay stable, so that figures can be followed over time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) bench: &'static str,
+    pub(crate) case: &'static str,
+    /// `bluegreen`, a peer, or `floor`: the same work with nothing of ours in it.
+    pub(crate) who: &'static str,
+    pub(crate) metric: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+}
+
+/// Where figures go: one JSON object a line, or a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printer {
+    pub(crate) json: bool,
+}
+
+impl Printer {
+    #[expect(clippy::print_stdout, reason = "figures are the program's output")]
+    pub(crate) fn print(self, figure: &Figure) {
+        if self.json {
+            println!("{}", serde_json::to_string(figure).unwrap_or_default());
+        } else {
+            let Figure { bench, case, who, metric, value, unit } = figure;
+            println!("{bench:<8} {case:<14} {who:<10} {metric:<18} {value:>10.2} {unit}");
+        }
+    }
+}

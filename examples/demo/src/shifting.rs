@@ -1,0 +1,138 @@
+//! One shift, with everything it asks of the world, and what it decided on.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use bluegreen::metrics::{Reader, ReaderConfig, Resolution};
+use bluegreen::traffic::alb::AlbWeights;
+use bluegreen::traffic::{
+    DecisionRecord, Event, Outcome, Plan, Shift, ShiftConfig, SourceError, Sources, Step,
+    Thresholds, Verdict,
+};
+use bluegreen::{ByColor, Color, Release, Share, Stop};
+use serde::Serialize;
+
+use crate::load::{Cause, Seen};
+use crate::progress::Progress;
+use crate::stage::Stage;
+
+/// A shift with this play's sources. A macro, as the type of a closure has no name to return.
+macro_rules! prepared {
+    ($stage:ident, $progress:ident, $to:ident) => {{
+        let cloudwatch = $stage.world.cloudwatch_as("operator");
+        let fine = ReaderConfig::default().with_resolution(Resolution::Second);
+        let reader = Reader::new(cloudwatch, "Orders", $stage.service.clone(), fine)?;
+        let (proxy, progress) = ($stage.proxy.clone(), Arc::clone($progress));
+        let (listener, groups) = ($stage.listener.clone(), $stage.target_groups.clone());
+        let sources = Sources {
+            observe: move |start, end| {
+                let reader = reader.clone();
+                async move {
+                    let observed = reader.observe(start, end).await;
+                    observed.map_err(|error| SourceError::passing("CloudWatch", error))
+                }
+            },
+            weights: AlbWeights::listener($stage.world.elbv2_as("operator"), listener, groups),
+            candidate_health: move |color| {
+                let proxy = proxy.clone();
+                async move { proxy.check(color).await.map_err(|error| error.to_string()) }
+            },
+            notify: move |event: &Event| tell(&progress, $to, event),
+        };
+        let (store, service) = ($stage.store.clone(), $stage.service.clone());
+        Shift::new(store, service, plan(), thresholds(), sources)?.with_config(config())?
+    }};
+}
+
+/// Some of the articles' steps, for seconds instead of minutes. Their first, 10 %, would give the
+/// judge two requests a second to go by.
+const STEPS: [u8; 3] = [25, 50, 100];
+const DWELL: Duration = Duration::from_secs(4);
+
+/// Moves traffic to `release` on `to`, step by step, and tells about it.
+///
+/// # Errors
+/// When the shift cannot be begun or its end cannot be written.
+pub async fn shift(
+    stage: &Stage,
+    progress: &Arc<Progress>,
+    to: Color,
+    release: &str,
+) -> Result<Outcome> {
+    let shift = prepared!(stage, progress, to);
+    let outcome = shift.run(to, Release::new(release)?, Stop::never()).await?;
+    let path = stage.logs().join(format!("decision-release-{release}.json"));
+    std::fs::write(path, outcome.record().to_json()).context("writing the decision record")?;
+    Ok(outcome)
+}
+
+/// Asks the stable color back, as an operator does with a frozen shift.
+///
+/// # Errors
+/// When its end cannot be written.
+pub async fn revert(stage: &Stage, progress: &Arc<Progress>, to: Color) -> Result<Outcome> {
+    Ok(prepared!(stage, progress, to).revert(Stop::never()).await?)
+}
+
+fn plan() -> Plan {
+    let shares = STEPS.into_iter().filter_map(|percent| Share::percent(percent).ok());
+    Plan::default()
+        .with_steps(shares.map(|share| Step::new(share, DWELL)))
+        .with_interval(Duration::from_secs(1))
+}
+
+/// The articles' limits, but for two: a step here sees tens of requests, not thousands, and two
+/// cores shared by a whole cloud make latencies differ by more than 50 ms for no fault of a release.
+fn thresholds() -> Thresholds {
+    Thresholds::default().with_min_requests(8).with_max_latency_delta(Duration::from_millis(200))
+}
+
+fn config() -> ShiftConfig {
+    ShiftConfig::default()
+        .with_period(Duration::from_secs(1))
+        .with_settle_lag(Duration::from_secs(3))
+        .with_patience(Duration::from_secs(10))
+        .with_freeze_limit(Duration::from_secs(8))
+}
+
+fn tell(progress: &Progress, to: Color, event: &Event) {
+    if let Event::Shifted { share } = event {
+        progress.traffic(if to == Color::Green { *share } else { share.rest() });
+    }
+    // The looks are the record's; what they led to is news.
+    if !matches!(event, Event::Looked { verdict: Verdict::Healthy { .. }, .. }) {
+        progress.note(&event.to_string());
+    }
+}
+
+/// What the judge counted in a decision beside what the clients saw in the same windows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Requests and errors by the metrics, blue and green.
+    pub judged: ByColor<(u64, u64)>,
+    /// Requests and errors by the clients, blue and green.
+    pub clients: ByColor<(u64, u64)>,
+}
+
+/// Holds a decision's figures against the clients', over the decision's own windows.
+#[must_use]
+pub fn figures(record: &DecisionRecord, seen: &Seen) -> Figures {
+    let total = record.total();
+    let windows: Vec<_> =
+        record.steps.iter().filter_map(|step| step.figures()).map(|(window, _)| window).collect();
+    let attempts = seen.attempts();
+    let clients = ByColor::from_fn(|color| {
+        let counted = attempts.iter().filter(|attempt| {
+            let at = attempt.ended.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            let inside = |from: u64, to: u64| u128::from(from) <= at && at < u128::from(to);
+            attempt.color == Some(color) && windows.iter().any(|w| inside(w.start_ms, w.end_ms))
+        });
+        counted.fold((0, 0), |(requests, errors), attempt| {
+            let failed = matches!(attempt.outcome, Err(Cause::Status(500..)));
+            (requests + 1, errors + u64::from(failed))
+        })
+    });
+    let judged = total.map(|_, tally| (tally.requests, tally.errors));
+    Figures { judged, clients }
+}

@@ -1,0 +1,135 @@
+//! The tasks of both colors: real processes of the `orders` example, started, stopped and killed
+//! as ECS would.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bluegreen::{ByColor, Color};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// ECS's default between SIGTERM and SIGKILL.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What every task of the demo shares.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where the stand-ins for AWS listen.
+    pub aws: String,
+    /// Where each color reaches PostgreSQL.
+    pub database: ByColor<String>,
+    /// Where the deployment is kept.
+    pub store: String,
+    /// Where logs go.
+    pub logs: PathBuf,
+}
+
+/// One running task.
+#[derive(Debug)]
+pub struct Task {
+    /// Color, release and number.
+    pub name: String,
+    /// Where it serves.
+    pub address: SocketAddr,
+    process: Child,
+}
+
+impl Surroundings {
+    /// Starts a task; it serves on its address once it is ready.
+    ///
+    /// # Errors
+    /// When `orders` is not built or cannot be started.
+    pub fn start(&self, color: Color, release: &str, number: u32) -> Result<Task> {
+        let name = format!("{color}-{release}-{number}");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let log = File::create(self.logs.join(format!("{name}.log")))?;
+        let process = Command::new(orders_binary()?)
+            .env_clear()
+            .env("ENVIRONMENT_COLOR", color.as_str())
+            .env("SERVICE_NAME", "orders")
+            .env("SERVICE_RELEASE", release)
+            .env("SERVICE_INSTANCE", &name)
+            .env("LISTEN", address.to_string())
+            .env("DB_CONNECTION", self.database.get(color))
+            .env("DD_TABLE_NAME", "orders")
+            .env("BLUEGREEN_STORE", &self.store)
+            .env("METRICS_RESOLUTION", "second")
+            .env("AWS_ENDPOINT_URL", &self.aws)
+            .env("AWS_REGION", bluegreen_local::World::REGION)
+            // Faults single out a color's release by the key it signs with.
+            .env("AWS_ACCESS_KEY_ID", access_key(color, release))
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start a task of `orders`")?;
+        Ok(Task { name, address, process })
+    }
+}
+
+/// The key that the tasks of one color and release sign with.
+#[must_use]
+pub fn access_key(color: Color, release: &str) -> String {
+    format!("{color}-{release}")
+}
+
+impl Task {
+    /// The process id, while it runs.
+    fn pid(&self) -> Result<Pid> {
+        let id = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        id.with_context(|| format!("{} has ended already", self.name))
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
+    /// SIGTERM, as ECS stops a task.
+    ///
+    /// # Errors
+    /// When it does not end in time, or ends with another exit code than 0.
+    pub async fn stop(mut self) -> Result<()> {
+        kill_process(self.pid()?, Signal::TERM)?;
+        match timeout(STOP_TIMEOUT, self.process.wait()).await {
+            Ok(status) => {
+                let status = status?;
+                if !status.success() {
+                    bail!("{} ended with {status} after SIGTERM", self.name);
+                }
+                Ok(())
+            }
+            Err(_) => bail!("{} did not end within {STOP_TIMEOUT:?} of SIGTERM", self.name),
+        }
+    }
+
+    /// SIGKILL: no warning, no goodbye.
+    ///
+    /// # Errors
+    /// When it had ended already.
+    pub async fn kill(mut self) -> Result<()> {
+        kill_process(self.pid()?, Signal::KILL)?;
+        self.process.wait().await?;
+        Ok(())
+    }
+}
+
+/// The `orders` program, which lies beside this one.
+fn orders_binary() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    // A test program lies one folder deeper, in `deps`.
+    let folders = own.parent().into_iter().chain(own.parent().and_then(Path::parent));
+    folders
+        .map(|folder| folder.join(format!("orders{}", std::env::consts::EXE_SUFFIX)))
+        .find(|path| path.exists())
+        .context("`orders` is not built: `cargo build --package orders` does that")
+}

@@ -1,0 +1,72 @@
+//! What an order says to others, in the versions that the releases of this service speak.
+
+use bluegreen::queue::Message;
+use bluegreen::{ContractVersion, Reads, Release};
+use serde::{Deserialize, Serialize};
+
+use crate::orders::Order;
+
+/// What a release knows. Release 1 knows no currency; every later one does, and still reads what
+/// release 1 writes. A real service has one of them in its code; here one program plays both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contracts {
+    WithoutCurrency,
+    WithCurrency,
+}
+
+impl Contracts {
+    pub fn of(release: &Release) -> Self {
+        if release.as_str() == "1" { Self::WithoutCurrency } else { Self::WithCurrency }
+    }
+
+    /// The schema of the items it writes: 1.1 adds a field that readers of 1.0 leave alone.
+    pub const fn schema(self) -> ContractVersion {
+        ContractVersion::new(1, if matches!(self, Self::WithCurrency) { 1 } else { 0 })
+    }
+
+    /// The messages it reads, for the other color to see.
+    pub fn reads(self) -> Reads {
+        let old = Reads::default().with(OrderPlacedV1::TYPE, OrderPlacedV1::VERSION);
+        match self {
+            Self::WithoutCurrency => old,
+            Self::WithCurrency => old.with(OrderPlacedV2::TYPE, OrderPlacedV2::VERSION),
+        }
+    }
+}
+
+/// Version 1.0: amounts are in euro cents, as nobody thought of anything else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrderPlacedV1 {
+    pub id: String,
+    pub amount_cents: i64,
+}
+
+/// Version 2.0: an amount has a currency.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrderPlacedV2 {
+    pub id: String,
+    pub cents: i64,
+    pub currency: String,
+}
+
+impl Message for OrderPlacedV1 {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(1, 0);
+}
+
+impl Message for OrderPlacedV2 {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(2, 0);
+}
+
+impl From<&Order> for OrderPlacedV1 {
+    fn from(order: &Order) -> Self {
+        Self { id: order.id.clone(), amount_cents: order.amount_cents }
+    }
+}
+
+impl From<OrderPlacedV1> for OrderPlacedV2 {
+    fn from(old: OrderPlacedV1) -> Self {
+        Self { id: old.id, cents: old.amount_cents, currency: "EUR".to_owned() }
+    }
+}
