@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use bluegreen_core::{Backoff, Clock, ContractVersion};
+
+use crate::AttributeNames;
+
+/// How a [`Table`](crate::Table) reads and writes.
+///
+/// ```
+/// # use bluegreen_core::ContractVersion;
+/// # use bluegreen_items::{AttributeNames, TableConfig};
+/// let config = TableConfig::default()
+///     .with_names(AttributeNames::default().with_partition_key("order_id").without_sort_key())
+///     .with_schema(ContractVersion::new(1, 1));
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TableConfig {
+    /// What the keys and the library's own attributes are called. Default: as in the articles.
+    pub names: AttributeNames,
+    /// The schema version this release knows and writes. Default: 1.0.
+    ///
+    /// A write never lowers the version of an item: what the newer release stored is still in it.
+    pub schema: ContractVersion,
+    /// What to do with an item of a higher major schema version. Default: refuse it.
+    pub newer_schema: NewerSchema,
+    /// How many writes of others may come between a write whose reply is lost and its repetition,
+    /// so that it is still recognized. Default: 8; 1 to 100.
+    ///
+    /// An item carries one mark of 13 bytes more than this, which count in its size.
+    pub remembered_writes: usize,
+    /// The pauses of [`Table::modify`](crate::Table::modify) and its like between tries, with full
+    /// jitter. Default: from 10 milliseconds to 1 second.
+    pub backoff: Backoff,
+    /// How long [`Table::modify`](crate::Table::modify) and its like try in all. Default: 5
+    /// seconds. The time-outs of single calls are the SDK client's.
+    pub budget: Duration,
+    /// Where the stamps come from. Default: the system's clock.
+    pub clock: Clock,
+}
+
+/// What to do with an item whose major schema version is higher than the release's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NewerSchema {
+    /// It is [an error](crate::ItemError::NewerSchema): it may mean something else.
+    #[default]
+    Refuse,
+    /// It is read as if its version were known: right when every change since was an addition.
+    Read,
+}
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        let backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+        Self {
+            names: AttributeNames::default(),
+            schema: ContractVersion::new(1, 0),
+            newer_schema: NewerSchema::default(),
+            remembered_writes: 8,
+            backoff: backoff.unwrap_or_default(),
+            budget: Duration::from_secs(5),
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl TableConfig {
+    /// The attributes are called this.
+    #[must_use]
+    pub fn with_names(mut self, names: AttributeNames) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// The release knows and writes this schema version.
+    #[must_use]
+    pub const fn with_schema(mut self, version: ContractVersion) -> Self {
+        self.schema = version;
+        self
+    }
+
+    /// This is done with items of a higher major schema version.
+    #[must_use]
+    pub const fn with_newer_schema(mut self, newer: NewerSchema) -> Self {
+        self.newer_schema = newer;
+        self
+    }
+
+    /// So many writes of others may come between a write and its repetition.
+    #[must_use]
+    pub const fn with_remembered_writes(mut self, writes: usize) -> Self {
+        self.remembered_writes = writes;
+        self
+    }
+
+    /// The pauses between tries are these.
+    #[must_use]
+    pub const fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Tries take this long in all.
+    #[must_use]
+    pub const fn with_budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The stamps come from this clock.
+    #[must_use]
+    pub const fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub(crate) fn check(&self, table: &str) -> Result<(), ConfigError> {
+        // 3 to 255 characters for a name, 1 to 1024 for an ARN.
+        if !(1..=1024).contains(&table.len()) {
+            return Err(ConfigError::new("table", table, "is no table's name or ARN"));
+        }
+        if !(1..=100).contains(&self.remembered_writes) {
+            let found = self.remembered_writes.to_string();
+            return Err(ConfigError::new("remembered_writes", &found, "is not 1 to 100"));
+        }
+        if self.budget.is_zero() {
+            return Err(ConfigError::new("budget", "0 s", "leaves no time for a try"));
+        }
+        self.names.check()
+    }
+}
+
+/// A [`TableConfig`] cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {value:?} {reason}")]
+pub struct ConfigError {
+    field: &'static str,
+    value: String,
+    reason: &'static str,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, value: &str, reason: &'static str) -> Self {
+        Self { field, value: value.to_owned(), reason }
+    }
+
+    /// The field that is wrong.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_field_is_named_with_its_value() {
+        let names = AttributeNames::default;
+        let config = TableConfig::default;
+        let cases = [
+            (config(), "", "table \"\" is no table's name or ARN"),
+            (
+                config().with_remembered_writes(0),
+                "orders",
+                "remembered_writes \"0\" is not 1 to 100",
+            ),
+            (
+                config().with_budget(Duration::ZERO),
+                "orders",
+                "budget \"0 s\" leaves no time for a try",
+            ),
+            (
+                config().with_names(names().with_version("PK")),
+                "orders",
+                "name of version \"PK\" names two attributes",
+            ),
+            (
+                config().with_names(names().with_sort_key("")),
+                "orders",
+                "name of sort_key \"\" is not 1 to 255 bytes long",
+            ),
+        ];
+        for (config, table, expected) in cases {
+            assert_eq!(config.check(table).unwrap_err().to_string(), expected);
+        }
+        assert_eq!(config().check("orders"), Ok(()));
+    }
+}

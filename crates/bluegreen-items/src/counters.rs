@@ -1,0 +1,29 @@
+//! What is counted, for whatever recorder the service has; nothing without the feature `metrics`.
+
+#[cfg(feature = "metrics")]
+fn add(name: &'static str) {
+    metrics::counter!(name).increment(1);
+}
+
+#[cfg(not(feature = "metrics"))]
+const fn add(_name: &'static str) {}
+
+/// A write lost against another one.
+pub(crate) fn conflict() {
+    add("bluegreen_items_conflicts");
+}
+
+/// A write that the service refused was recognized as applied before.
+pub(crate) fn recognized() {
+    add("bluegreen_items_recognized_writes");
+}
+
+/// Whether a write was applied can no longer be told.
+pub(crate) fn outcome_unknown() {
+    add("bluegreen_items_unknown_outcomes");
+}
+
+/// A change was tried again.
+pub(crate) fn retried() {
+    add("bluegreen_items_retries");
+}

@@ -1,0 +1,177 @@
+//! The only file that calls DynamoDB.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+
+use crate::expression::Expression;
+use crate::sends::Sends;
+use crate::{Attributes, ItemError, size};
+
+/// What the service answers to a conditional write.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It is done.
+    Done,
+    /// The condition does not hold; the item as it is, where the service says so.
+    Refused(Option<Attributes>),
+}
+
+/// How fresh a read has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    /// It sees every write that was answered before.
+    Strong,
+    /// It may miss the latest writes, at half the price.
+    Eventual,
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub(crate) struct Dynamo {
+    client: Client,
+    table: String,
+}
+
+impl Dynamo {
+    pub(crate) const fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    pub(crate) async fn get(
+        &self,
+        key: Attributes,
+        consistency: Consistency,
+    ) -> Result<Option<Attributes>, ItemError> {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(key));
+        let answer = call.consistent_read(consistency == Consistency::Strong).send().await;
+        Ok(answer.map_err(failure)?.item)
+    }
+
+    pub(crate) async fn put(
+        &self,
+        item: Attributes,
+        expression: Expression,
+        sends: &Sends,
+    ) -> Result<Answer, ItemError> {
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let call = call
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let answer = call.customize().interceptor(sends.clone()).send().await;
+        answered(answer, |error| match error {
+            PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
+            _ => None,
+        })
+    }
+
+    pub(crate) async fn update(
+        &self,
+        key: Attributes,
+        expression: Expression,
+        sends: &Sends,
+    ) -> Result<Answer, ItemError> {
+        let call = self.client.update_item().table_name(&self.table).set_key(Some(key));
+        let call = call
+            .update_expression(expression.update)
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let answer = call.customize().interceptor(sends.clone()).send().await;
+        answered(answer, |error| match error {
+            UpdateItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
+            _ => None,
+        })
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        key: Attributes,
+        expression: Expression,
+        sends: &Sends,
+    ) -> Result<Answer, ItemError> {
+        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key));
+        let call = call
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let answer = call.customize().interceptor(sends.clone()).send().await;
+        answered(answer, |error| match error {
+            DeleteItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
+            _ => None,
+        })
+    }
+}
+
+/// DynamoDB refuses an empty map of values.
+fn some(values: Attributes) -> Option<Attributes> {
+    (!values.is_empty()).then_some(values)
+}
+
+fn answered<O, E>(
+    answer: Result<O, SdkError<E>>,
+    refusal: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
+) -> Result<Answer, ItemError>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match answer {
+        Ok(_) => Ok(Answer::Done),
+        Err(error) => match error.as_service_error().and_then(refusal) {
+            Some(refusal) => Ok(Answer::Refused(refusal.item().cloned())),
+            None => Err(failure(error)),
+        },
+    }
+}
+
+/// Sorts what went wrong by what can be done about it.
+fn failure<E>(error: SdkError<E>) -> ItemError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let service_error = error.as_service_error();
+    let code = service_error.and_then(|error| error.code()).unwrap_or_default().to_owned();
+    let message = service_error.and_then(|error| error.message()).unwrap_or_default();
+    let is_too_large = code == "ValidationException" && message.contains("Item size");
+    let is_unsendable = matches!(error, SdkError::ConstructionFailure(_));
+    let source = Box::new(error);
+    match status {
+        // Our own count, an approximation where numbers are concerned, let it pass.
+        Some(_) if is_too_large => {
+            ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT }
+        }
+        Some(429) => ItemError::Throttled { source },
+        Some(400..500) if THROTTLED.contains(&code.as_str()) => ItemError::Throttled { source },
+        Some(400..500) if PASSING.contains(&code.as_str()) => ItemError::Unavailable { source },
+        Some(400..500) => ItemError::Misconfigured { reason: code, source },
+        None if is_unsendable => {
+            ItemError::Misconfigured { reason: "the call cannot be built".to_owned(), source }
+        }
+        // Status 5xx, or no answer at all.
+        _ => ItemError::Unavailable { source },
+    }
+}
+
+/// The codes by which DynamoDB turns a call away because of its rate.
+const THROTTLED: [&str; 4] = [
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+];
+
+/// The codes of status 400 that pass by themselves: a transaction or another region has the item.
+const PASSING: [&str; 3] = [
+    "ReplicatedWriteConflictException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+];

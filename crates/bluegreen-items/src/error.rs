@@ -1,0 +1,132 @@
+use bluegreen_core::ContractVersion;
+
+use crate::StoredItem;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// An item was not read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemError {
+    /// Another write came first; nothing was changed.
+    #[error("another write came first{}", by(current))]
+    Conflict {
+        /// The item as it is now.
+        current: Box<StoredItem>,
+    },
+    /// There is no such item, or none any more.
+    #[error("the item is not there")]
+    Gone,
+    /// The item to create is there already.
+    #[error("the item exists already{}", by(current))]
+    AlreadyExists {
+        /// The item as it is now.
+        current: Box<StoredItem>,
+    },
+    /// The item has a major schema version above the one this release knows.
+    #[error("the item has schema version {found}, this release knows {known}")]
+    NewerSchema {
+        /// The version of the item.
+        found: ContractVersion,
+        /// The version this release knows.
+        known: ContractVersion,
+    },
+    /// The item would be larger than DynamoDB takes.
+    #[error("the item would have {size} bytes of at most {limit}")]
+    TooLarge {
+        /// Its size by DynamoDB's rules, names included.
+        size: usize,
+        /// The limit: 400 KB.
+        limit: usize,
+    },
+    /// The key does not fit the table.
+    #[error("the key {key:?} is wrong: {reason}")]
+    InvalidKey {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The value cannot be turned into attributes.
+    #[error("the value cannot be written at {path:?}")]
+    Encode {
+        /// Where in the value: `Data.lines[2].price`; empty for the whole.
+        path: String,
+        /// What is wrong there.
+        source: Source,
+    },
+    /// The stored attributes cannot be turned into a value.
+    #[error("the item cannot be read at {path:?}")]
+    Decode {
+        /// Where in the item: `Data.lines[2].price`; empty for the whole.
+        path: String,
+        /// What is wrong there.
+        source: Source,
+    },
+    /// The service turned the call away because of its rate, after the SDK's own repetitions.
+    #[error("the table is throttled")]
+    Throttled {
+        /// What the service said.
+        source: Source,
+    },
+    /// The service cannot be reached or failed, after the SDK's own repetitions. A write that was
+    /// sent may still have happened: saving the same [`Versioned`](crate::Versioned) again finds
+    /// out, and does not apply it twice.
+    #[error("the table is unavailable")]
+    Unavailable {
+        /// What went wrong on the way.
+        source: Source,
+    },
+    /// The service answers, and will not do it: a permission, a table or the right key is missing.
+    #[error("the table refuses the call: {reason}")]
+    Misconfigured {
+        /// The service's code for it.
+        reason: String,
+        /// What the service said.
+        source: Source,
+    },
+    /// Whether the write happened can no longer be told: its reply was lost, and others have
+    /// written so often since that the item does not remember it.
+    #[error("whether the write happened can no longer be told")]
+    OutcomeUnknown,
+}
+
+impl ItemError {
+    /// Whether the same call may succeed later without anybody's doing.
+    ///
+    /// Not so for a conflict: it needs a new look at the item, as
+    /// [`Table::modify`](crate::Table::modify) takes it.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unavailable { .. })
+    }
+
+    /// The item as it is now, when another write was the reason.
+    #[must_use]
+    pub fn current(&self) -> Option<&StoredItem> {
+        match self {
+            Self::Conflict { current } | Self::AlreadyExists { current } => Some(current),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn decode(path: &str, source: impl Into<Source>) -> Self {
+        Self::Decode { path: path.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn encode(path: &str, source: impl Into<Source>) -> Self {
+        Self::Encode { path: path.to_owned(), source: source.into() }
+    }
+
+    /// Whether the service said no before it did anything.
+    pub(crate) const fn was_refused(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Misconfigured { .. } | Self::TooLarge { .. })
+    }
+}
+
+/// Who wrote the item last, as far as it says so.
+fn by(current: &StoredItem) -> String {
+    let version = current.version().map(|version| format!(": the item is at version {version}"));
+    let color = current.environment().map(|color| format!(", written by {color}"));
+    version.unwrap_or_default() + &color.unwrap_or_default()
+}

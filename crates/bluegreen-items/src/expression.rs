@@ -1,0 +1,128 @@
+//! Conditions and updates in DynamoDB's words. Pure.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::merge::Patch;
+use crate::write::{Act, Lock};
+use crate::{AttributeNames, Attributes};
+
+/// A condition, and an update where there is one, with the names and values they use.
+///
+/// All names go through placeholders: half of the words of a domain are reserved.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Expression {
+    pub(crate) condition: String,
+    pub(crate) update: String,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: Attributes,
+}
+
+impl Expression {
+    /// The condition of an act.
+    pub(crate) fn of(act: &Act, names: &AttributeNames) -> Self {
+        match act {
+            Act::Create => {
+                let mut expression = Self::default();
+                expression.name("#pk", &names.partition_key);
+                expression.condition = "attribute_not_exists(#pk)".to_owned();
+                expression
+            }
+            Act::Update(lock) => Self::locked(lock, names),
+        }
+    }
+
+    /// The condition that the item is still the one that was read. Equality on both: a version
+    /// that only must not be higher would let a stale writer overwrite an item created anew.
+    pub(crate) fn locked(lock: &Lock, names: &AttributeNames) -> Self {
+        let mut expression = Self::default();
+        // An absent version equals another absent one also where there is no item at all.
+        expression.name("#pk", &names.partition_key);
+        expression.condition = "attribute_exists(#pk)".to_owned();
+        let version = lock.version.map(|version| AttributeValue::N(version.to_string()));
+        expression.same(("#v", ":v"), &names.version, version);
+        let incarnation = lock.incarnation.map(|mark| mark.to_attribute());
+        expression.same(("#i", ":i"), &names.incarnation, incarnation);
+        expression
+    }
+
+    /// The same with an update.
+    pub(crate) fn with_update(mut self, patch: &Patch) -> Self {
+        for (index, (name, value)) in patch.changed.iter().enumerate() {
+            let word = if index == 0 { "SET " } else { ", " };
+            self.add(format_args!("{word}#s{index} = :s{index}"));
+            self.name(&format!("#s{index}"), name);
+            self.values.insert(format!(":s{index}"), value.clone());
+        }
+        for (index, name) in patch.removed.iter().enumerate() {
+            let word = if index == 0 { " REMOVE " } else { ", " };
+            self.add(format_args!("{word}#r{index}"));
+            self.name(&format!("#r{index}"), name);
+        }
+        self
+    }
+
+    fn same(
+        &mut self,
+        (name, value): (&str, &str),
+        attribute: &str,
+        expected: Option<AttributeValue>,
+    ) {
+        self.name(name, attribute);
+        match expected {
+            Some(expected) => {
+                self.condition.push_str(&format!(" AND {name} = {value}"));
+                self.values.insert(value.to_owned(), expected);
+            }
+            None => self.condition.push_str(&format!(" AND attribute_not_exists({name})")),
+        }
+    }
+
+    fn name(&mut self, placeholder: &str, name: &str) {
+        self.names.insert(placeholder.to_owned(), name.to_owned());
+    }
+
+    fn add(&mut self, text: std::fmt::Arguments<'_>) {
+        let written = self.update.write_fmt(text);
+        debug_assert!(written.is_ok(), "a string takes everything");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mark::Mark;
+
+    #[test]
+    fn a_lock_is_equality_and_absence_is_locked_on_too() {
+        let names = AttributeNames::default();
+        let condition = |version, incarnation| {
+            Expression::locked(&Lock { version, incarnation }, &names).condition
+        };
+        assert_eq!(
+            condition(Some(3), Some(Mark::new(1))),
+            "attribute_exists(#pk) AND #v = :v AND #i = :i"
+        );
+        assert_eq!(
+            condition(None, None),
+            "attribute_exists(#pk) AND attribute_not_exists(#v) AND attribute_not_exists(#i)"
+        );
+    }
+
+    #[test]
+    fn an_update_names_every_attribute_by_a_placeholder() {
+        let patch = Patch {
+            changed: Attributes::from([("status".to_owned(), AttributeValue::Bool(true))]),
+            removed: vec!["size".to_owned(), "a.b".to_owned()],
+        };
+        let expression =
+            Expression::of(&Act::Create, &AttributeNames::default()).with_update(&patch);
+        assert_eq!(expression.update, "SET #s0 = :s0 REMOVE #r0, #r1");
+        assert_eq!(expression.names["#s0"], "status");
+        assert_eq!(expression.names["#r1"], "a.b");
+        assert_eq!(expression.names.len(), 4);
+        assert_eq!(expression.values.len(), 1);
+    }
+}

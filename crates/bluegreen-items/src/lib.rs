@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod counters;
+mod dynamo;
+mod error;
+mod expression;
+mod fit;
+mod key;
+mod mark;
+mod merge;
+mod modify;
+mod names;
+mod schema;
+mod sends;
+mod size;
+mod stored;
+mod table;
+mod verdict;
+mod versioned;
+mod view;
+mod write;
+
+pub use config::{ConfigError, NewerSchema, TableConfig};
+pub use error::ItemError;
+pub use key::{Key, KeyValue};
+pub use names::AttributeNames;
+pub use stored::{Attributes, StoredItem};
+pub use table::{Saved, Table};
+pub use versioned::Versioned;

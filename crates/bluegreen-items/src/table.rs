@@ -1,0 +1,290 @@
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use bluegreen_core::{Color, ServiceIdentity};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::dynamo::{Answer, Consistency, Dynamo};
+use crate::expression::Expression;
+use crate::mark::Mark;
+use crate::verdict::{Verdict, judge};
+use crate::view::{decode, encode};
+use crate::write::{Act, Author, Content, Lock, Write};
+use crate::{
+    Attributes, ConfigError, ItemError, Key, NewerSchema, StoredItem, TableConfig, Versioned,
+    counters,
+};
+
+/// A DynamoDB table whose items two releases share. Cheap to clone.
+///
+/// It holds items of any number of types: each call names its own. The SDK client's own retries
+/// and time-outs apply to each call. Cancel safety: a call that is dropped has happened or not; a
+/// [`Versioned`] that was being saved finds out at its next save.
+#[derive(Clone, Debug)]
+pub struct Table {
+    dynamo: Dynamo,
+    color: Color,
+    pub(crate) config: Arc<TableConfig>,
+}
+
+/// What became of a [`save`](Table::save).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "something was written or nothing was")]
+pub enum Saved {
+    /// The change is stored.
+    Written,
+    /// The value did not change, so nothing was sent.
+    Unchanged,
+}
+
+impl Table {
+    /// The table of this name or ARN, written to as `identity`'s color.
+    ///
+    /// # Errors
+    /// When a field of the configuration is wrong; the error names it with its value.
+    pub fn new(
+        client: Client,
+        table: impl Into<String>,
+        identity: &ServiceIdentity,
+        config: TableConfig,
+    ) -> Result<Self, ConfigError> {
+        let table = table.into();
+        config.check(&table)?;
+        let dynamo = Dynamo::new(client, table);
+        Ok(Self { dynamo, color: identity.color, config: Arc::new(config) })
+    }
+
+    /// The item, when there is one. Strongly consistent: it sees every write answered before.
+    ///
+    /// # Errors
+    /// When the item cannot be read as a `T`, has a newer major schema version, or the service
+    /// does not answer.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Versioned<T>>, ItemError> {
+        self.get_with(key, Consistency::Strong).await
+    }
+
+    /// The item as it was a moment ago, at half the price. Changing it is safe, and a little more
+    /// likely to meet a conflict.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_eventually_consistent<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Versioned<T>>, ItemError> {
+        self.get_with(key, Consistency::Eventual).await
+    }
+
+    async fn get_with<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<Option<Versioned<T>>, ItemError> {
+        let key = key.to_attributes(&self.config.names)?;
+        let item = self.dynamo.get(key, consistency).await?;
+        item.map(|attributes| self.read(attributes)).transpose()
+    }
+
+    /// The item that these attributes are: one of a query or scan, or the current one of a
+    /// conflict. They must be all of the item, so no projection.
+    ///
+    /// # Errors
+    /// When the item cannot be read as a `T`, or has a newer major schema version.
+    pub fn read<T: DeserializeOwned>(
+        &self,
+        attributes: Attributes,
+    ) -> Result<Versioned<T>, ItemError> {
+        self.read_stored(StoredItem::read(attributes, &self.config.names)?)
+    }
+
+    pub(crate) fn read_stored<T: DeserializeOwned>(
+        &self,
+        stored: StoredItem,
+    ) -> Result<Versioned<T>, ItemError> {
+        let known = self.config.schema;
+        if let Some(found) = stored.schema_version()
+            && found.major() > known.major()
+            && self.config.newer_schema == NewerSchema::Refuse
+        {
+            return Err(ItemError::NewerSchema { found, known });
+        }
+        let key = Key::of(stored.attributes(), &self.config.names)?;
+        Ok(Versioned::read(key, decode(stored.attributes())?, stored))
+    }
+
+    /// Creates an item that is not there yet.
+    ///
+    /// When the reply is lost for good the error is [`ItemError::Unavailable`] and the item may be
+    /// there. To find out, [`save`](Self::save) a [`Versioned::new`] of your own, again if need be:
+    /// it recognizes what it created.
+    ///
+    /// # Errors
+    /// [`ItemError::AlreadyExists`] with the current item when there is one; when the value cannot
+    /// be written, is too large, or the service does not do it.
+    pub async fn create<T: Serialize + DeserializeOwned>(
+        &self,
+        key: Key,
+        value: T,
+    ) -> Result<Versioned<T>, ItemError> {
+        let mut item = Versioned::new(key, value);
+        self.save(&mut item).await?;
+        Ok(item)
+    }
+
+    /// Writes what was changed since the item was read or saved, in one call; creates an item that
+    /// was never stored.
+    ///
+    /// After an error that is [retryable](ItemError::is_retryable), or when the future was dropped,
+    /// the same item can be saved again: a write that had been applied after all is recognized and
+    /// not applied twice. After a conflict the item stays as it was; take the current one from the
+    /// error and change that.
+    ///
+    /// # Errors
+    /// [`ItemError::Conflict`] with the current item when another write came first, and
+    /// [`ItemError::Gone`] when the item was deleted; [`ItemError::AlreadyExists`] for a new item
+    /// that is there; [`ItemError::OutcomeUnknown`]; when the value cannot be written, is too
+    /// large, or the service does not do it.
+    pub async fn save<T: Serialize + DeserializeOwned>(
+        &self,
+        item: &mut Versioned<T>,
+    ) -> Result<Saved, ItemError> {
+        let earlier = self.settle(item).await?;
+        let Some(write) = self.write_of(item)? else { return Ok(earlier) };
+        item.set_unsettled(write);
+        self.settle(item).await
+    }
+
+    /// Deletes the item if it is still the one that was read.
+    ///
+    /// # Errors
+    /// [`ItemError::Conflict`] with the current item when another write came first, and
+    /// [`ItemError::Gone`] when the item was deleted by someone else, or never stored; when the
+    /// service does not do it.
+    pub async fn delete<T>(&self, item: &mut Versioned<T>) -> Result<(), ItemError> {
+        self.settle(item).await?;
+        let stored = item.stored().ok_or(ItemError::Gone)?;
+        let lock = Lock::on(stored.stamps());
+        let key = item.key().to_attributes(&self.config.names)?;
+        let expression = Expression::locked(&lock, &self.config.names);
+        let answer = self.dynamo.delete(key, expression, item.deletions()).await?;
+        let current = match answer {
+            Answer::Done => None,
+            Answer::Refused(current) => Some(self.current(item.key(), current).await?),
+        };
+        let sends = item.settle_deletion();
+        let Some(current) = current else { return Ok(()) };
+        match current {
+            Some(current) if Lock::on(current.stamps()).incarnation == lock.incarnation => {
+                Err(conflict(current))
+            }
+            // What was to be deleted is no more, and an earlier send of ours may have been why.
+            _ if sends.were_repeated() => Ok(()),
+            Some(current) => Err(conflict(current)),
+            None => Err(ItemError::Gone),
+        }
+    }
+
+    /// The write that a changed item needs; nothing for one that did not change.
+    fn write_of<T: Serialize + DeserializeOwned>(
+        &self,
+        item: &Versioned<T>,
+    ) -> Result<Option<Write>, ItemError> {
+        let Some(before) = item.baseline()? else { return Ok(None) };
+        let now = self.config.clock.now();
+        let author = Author { config: &self.config, color: self.color, now, mark: Mark::random() };
+        let key = item.key().to_attributes(&self.config.names)?;
+        let after = encode(item.value())?;
+        let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
+        match item.stored() {
+            None => author.create(key, after).map(Some),
+            Some(stored) => author.update(key, stored, before, after, &view),
+        }
+    }
+
+    /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
+    async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
+        let Some(write) = item.unsettled() else { return Ok(Saved::Unchanged) };
+        match self.send(item.key(), write).await {
+            Ok(()) => {
+                item.settle(&self.config.names)?;
+                Ok(Saved::Written)
+            }
+            Err(error) => {
+                // What was turned away at its only send was not applied. What may have been
+                // applied is kept, and sent again first at the next save.
+                let is_settled = if error.was_refused() {
+                    !write.sends.were_repeated()
+                } else {
+                    !error.is_retryable()
+                };
+                if is_settled {
+                    item.give_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
+        let expression = Expression::of(&write.act, &self.config.names);
+        let answer = match &write.content {
+            Content::Whole(item) => self.dynamo.put(item.clone(), expression, &write.sends).await?,
+            Content::Parts(patch) => {
+                let expression = expression.with_update(patch);
+                self.dynamo.update(write.key.clone(), expression, &write.sends).await?
+            }
+        };
+        match answer {
+            Answer::Done => Ok(()),
+            Answer::Refused(current) => {
+                let current = self.current(key, current).await?;
+                refused(write, current)
+            }
+        }
+    }
+
+    /// The item that stood in the way, asked for where the service did not name it.
+    async fn current(
+        &self,
+        key: &Key,
+        refusal: Option<Attributes>,
+    ) -> Result<Option<StoredItem>, ItemError> {
+        let attributes = match refusal {
+            Some(attributes) => Some(attributes),
+            None => {
+                let key = key.to_attributes(&self.config.names)?;
+                self.dynamo.get(key, Consistency::Strong).await?
+            }
+        };
+        attributes.map(|item| StoredItem::read(item, &self.config.names)).transpose()
+    }
+}
+
+/// What the refusal of a write means.
+fn refused(write: &Write, current: Option<StoredItem>) -> Result<(), ItemError> {
+    let Some(current) = current else { return Err(ItemError::Gone) };
+    match judge(&write.act, write.mark, write.sends.were_repeated(), current.stamps()) {
+        Verdict::Ours => {
+            counters::recognized();
+            tracing::info!("a write whose reply was lost had been applied");
+            Ok(())
+        }
+        Verdict::Unknown => {
+            counters::outcome_unknown();
+            Err(ItemError::OutcomeUnknown)
+        }
+        Verdict::Another => Err(match write.act {
+            Act::Create => ItemError::AlreadyExists { current: Box::new(current) },
+            Act::Update(_) => conflict(current),
+        }),
+    }
+}
+
+fn conflict(current: StoredItem) -> ItemError {
+    counters::conflict();
+    ItemError::Conflict { current: Box::new(current) }
+}

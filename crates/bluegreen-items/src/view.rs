@@ -1,0 +1,149 @@
+//! Between a value and its attributes.
+//!
+//! A value's view is *plain*: `None`, unit and empty sets are absent from its maps, because absence
+//! is how an attribute is removed and because DynamoDB stores no empty sets; sets are sorted, so
+//! that two views of one value are equal.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Attributes, ItemError};
+
+/// The view of a value.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
+    let mut view: Attributes = serde_dynamo::to_item(value).map_err(|error| {
+        let located = serde_path_to_error::serialize(value, serde_dynamo::Serializer);
+        let path = located.err().map(|error| error.path().to_string());
+        ItemError::encode(&spelled(path), error)
+    })?;
+    make_plain(&mut view);
+    Ok(view)
+}
+
+/// The value that a view or an item is of.
+pub(crate) fn decode<T: DeserializeOwned>(attributes: &Attributes) -> Result<T, ItemError> {
+    // serde_dynamo panics on a kind of attribute that the SDK does not know.
+    if let Some(name) = unknown_kind(attributes) {
+        return Err(ItemError::decode(name, "the attribute is of a kind this SDK does not know"));
+    }
+    serde_dynamo::from_item(attributes.clone()).map_err(|error| {
+        // The path costs time, so it is looked for only now.
+        let item = serde_dynamo::Item::from(attributes.clone()).into_inner();
+        let value = serde_dynamo::AttributeValue::M(item);
+        let deserializer = serde_dynamo::Deserializer::from_attribute_value(value);
+        let located = serde_path_to_error::deserialize::<_, T>(deserializer);
+        let path = located.err().map(|error| error.path().to_string());
+        ItemError::decode(&spelled(path), error)
+    })
+}
+
+/// The path as an error shows it; a value that is wrong as a whole has none.
+fn spelled(path: Option<String>) -> String {
+    path.filter(|path| path != ".").unwrap_or_default()
+}
+
+fn make_plain(view: &mut Attributes) {
+    view.retain(|_, value| {
+        plain(value);
+        !is_absence(value)
+    });
+}
+
+fn plain(value: &mut AttributeValue) {
+    match value {
+        AttributeValue::M(map) => make_plain(map),
+        AttributeValue::L(values) => values.iter_mut().for_each(plain),
+        AttributeValue::Ss(set) | AttributeValue::Ns(set) => set.sort_unstable(),
+        AttributeValue::Bs(set) => set.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref())),
+        _ => {}
+    }
+}
+
+fn is_absence(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::Null(_) => true,
+        AttributeValue::Ss(set) | AttributeValue::Ns(set) => set.is_empty(),
+        AttributeValue::Bs(set) => set.is_empty(),
+        _ => false,
+    }
+}
+
+fn unknown_kind(attributes: &Attributes) -> Option<&str> {
+    attributes.iter().find(|(_, value)| is_unknown(value)).map(|(name, _)| name.as_str())
+}
+
+fn is_unknown(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::M(map) => map.values().any(is_unknown),
+        AttributeValue::L(values) => values.iter().any(is_unknown),
+        AttributeValue::S(_)
+        | AttributeValue::N(_)
+        | AttributeValue::B(_)
+        | AttributeValue::Bool(_)
+        | AttributeValue::Null(_)
+        | AttributeValue::Ss(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Bs(_) => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use std::collections::{BTreeMap, HashSet};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Line {
+        price: u32,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Order {
+        lines: Vec<Line>,
+        #[serde(default)]
+        note: Option<String>,
+        #[serde(default, with = "serde_dynamo::string_set")]
+        tags: HashSet<String>,
+    }
+
+    fn order(note: Option<&str>, tags: &[&str]) -> Order {
+        Order {
+            lines: vec![Line { price: 7 }],
+            note: note.map(str::to_owned),
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_view_has_no_nothing_and_no_empty_set_and_reads_back() {
+        let empty = order(None, &[]);
+        let view = encode(&empty).unwrap();
+        assert_eq!(view.keys().collect::<Vec<_>>(), ["lines"]);
+        assert_eq!(decode::<Order>(&view).unwrap(), empty);
+
+        let full = order(Some("x"), &["b", "a", "c"]);
+        let view = encode(&full).unwrap();
+        assert_eq!(view["tags"].as_ss().unwrap(), &["a", "b", "c"]);
+        assert_eq!(decode::<Order>(&view).unwrap(), full);
+    }
+
+    #[test]
+    fn an_attribute_that_does_not_fit_is_named_with_its_path() {
+        let mut view = encode(&order(None, &[])).unwrap();
+        let price = AttributeValue::S("seven".to_owned());
+        let line = AttributeValue::M(Attributes::from([("price".to_owned(), price)]));
+        view.insert("lines".to_owned(), AttributeValue::L(vec![line]));
+        let error = decode::<Order>(&view).unwrap_err();
+        assert_eq!(error.to_string(), "the item cannot be read at \"lines[0].price\"");
+    }
+
+    #[test]
+    fn a_value_that_has_no_attributes_is_refused() {
+        assert!(matches!(encode(&17), Err(ItemError::Encode { .. })));
+        let keyed_by_units = BTreeMap::from([((), 1)]);
+        assert!(matches!(encode(&keyed_by_units), Err(ItemError::Encode { .. })));
+    }
+}

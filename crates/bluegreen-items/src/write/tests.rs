@@ -1,0 +1,177 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use bluegreen_core::ContractVersion;
+
+use super::*;
+use crate::AttributeNames;
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn attributes<const N: usize>(entries: [(&str, AttributeValue); N]) -> Attributes {
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn key() -> Attributes {
+    attributes([("PK", text("a")), ("SK", text("b"))])
+}
+
+fn stored(extra: Attributes) -> StoredItem {
+    let mut item = key();
+    item.extend(extra);
+    StoredItem::read(item, &AttributeNames::default()).unwrap()
+}
+
+fn author(config: &TableConfig) -> Author<'_> {
+    let now = UNIX_EPOCH + Duration::from_millis(1_500);
+    Author { config, color: Color::Green, now, mark: Mark::new(7) }
+}
+
+/// A view that reads everything back.
+fn all(map: &Attributes) -> Option<Attributes> {
+    Some(map.clone())
+}
+
+fn parts(write: Write) -> Patch {
+    match write.content {
+        Content::Parts(patch) => patch,
+        Content::Whole(_) => panic!("parts were expected"),
+    }
+}
+
+fn updated(config: &TableConfig, stored: &StoredItem, after: Attributes) -> Patch {
+    let before = stored.attributes().clone();
+    let after = before.clone().into_iter().chain(after).collect();
+    parts(author(config).update(key(), stored, &before, after, &all).unwrap().unwrap())
+}
+
+#[test]
+fn an_item_is_created_with_all_of_its_stamps() {
+    let config = TableConfig::default().with_schema(ContractVersion::new(2, 0));
+    let view = attributes([("total", number(5)), ("Version", number(99)), ("PK", text("a"))]);
+    let write = author(&config).create(key(), view).unwrap();
+    let mark = Mark::new(7).to_attribute();
+    let mut expected = key();
+    expected.extend(attributes([
+        ("total", number(5)),
+        ("Version", number(1)),
+        ("SchemaVersion", number(2)),
+        ("CreatedAt", text("1970-01-01T00:00:01.5Z")),
+        ("ModifiedAt", text("1970-01-01T00:00:01.5Z")),
+        ("EnvironmentID", text("green")),
+        ("WriteIDs", AttributeValue::L(vec![mark.clone()])),
+        ("IncarnationID", mark),
+    ]));
+    assert_eq!(write.content, Content::Whole(expected));
+}
+
+#[test]
+fn an_update_sends_what_changed_and_its_stamps_only() {
+    let item = stored(attributes([
+        ("total", number(5)),
+        ("unknown", number(6)),
+        ("Version", number(4)),
+        ("SchemaVersion", number(1)),
+        ("CreatedAt", text("long ago")),
+        ("IncarnationID", Mark::new(1).to_attribute()),
+    ]));
+    let config = TableConfig::default();
+    let patch = updated(&config, &item, attributes([("total", number(50))]));
+    let mut changed: Vec<_> = patch.changed.keys().map(String::as_str).collect();
+    changed.sort_unstable();
+    assert_eq!(changed, ["EnvironmentID", "ModifiedAt", "Version", "WriteIDs", "total"]);
+    assert_eq!(patch.changed["Version"], number(5));
+    assert!(patch.removed.is_empty());
+}
+
+#[test]
+fn the_schema_version_of_an_item_is_raised_and_never_lowered() {
+    let config = TableConfig::default().with_schema(ContractVersion::new(1, 2));
+    let cases = [
+        (None, Some("1.2")),
+        (Some("1"), Some("1.2")),
+        (Some("1.2"), None),
+        (Some("1.3"), None),
+        (Some("2"), None),
+    ];
+    for (found, written) in cases {
+        let found_attribute = found.map(|version| ("SchemaVersion".to_owned(), text(version)));
+        let item = stored(found_attribute.into_iter().collect());
+        let patch = updated(&config, &item, attributes([("total", number(1))]));
+        assert_eq!(patch.changed.get("SchemaVersion"), written.map(text).as_ref(), "{found:?}");
+    }
+}
+
+#[test]
+fn the_latest_writes_are_remembered_and_older_ones_forgotten() {
+    let config = TableConfig::default().with_remembered_writes(2);
+    let marks = |marks: &[u128]| {
+        AttributeValue::L(marks.iter().map(|&mark| Mark::new(mark).to_attribute()).collect())
+    };
+    for (found, left) in [(vec![], vec![7]), (vec![1], vec![1, 7]), (vec![1, 2, 3], vec![2, 3, 7])]
+    {
+        let item = stored(attributes([("WriteIDs", marks(&found))]));
+        let patch = updated(&config, &item, attributes([("total", number(1))]));
+        assert_eq!(patch.changed["WriteIDs"], marks(&left));
+    }
+}
+
+#[test]
+fn a_value_changes_neither_key_nor_stamps() {
+    let config = TableConfig::default();
+    let item = stored(attributes([("Version", number(4))]));
+    let before = item.attributes().clone();
+    let with = |name: &str| {
+        let mut after = before.clone();
+        after.insert(name.to_owned(), text("other"));
+        author(&config).update(key(), &item, &before, after, &all)
+    };
+    assert!(with("Version").unwrap().is_none(), "nothing is left to write");
+    assert_eq!(with("SK").unwrap_err().to_string(), "the value cannot be written at \"SK\"");
+    let other = attributes([("PK", text("other"))]);
+    assert!(matches!(author(&config).create(key(), other), Err(ItemError::Encode { .. })));
+}
+
+#[test]
+fn the_size_is_checked_before_anything_is_sent() {
+    let config = TableConfig::default();
+    let large = |size: usize| attributes([("text", text(&"x".repeat(size)))]);
+    assert!(author(&config).create(key(), large(409_000)).is_ok());
+    let error = author(&config).create(key(), large(409_600)).unwrap_err();
+    assert!(matches!(error, ItemError::TooLarge { limit: 409_600, .. }), "{error}");
+
+    let item = stored(large(300_000));
+    let before = Attributes::new();
+    let after = attributes([("more", text(&"x".repeat(200_000)))]);
+    let error = author(&config).update(key(), &item, &before, after, &all).unwrap_err();
+    assert!(matches!(error, ItemError::TooLarge { .. }), "what stays counts too: {error}");
+}
+
+#[test]
+fn a_change_of_too_many_attributes_for_an_expression_goes_whole() {
+    let config = TableConfig::default();
+    let item = stored(attributes([("unknown", number(1))]));
+    let before = item.attributes().clone();
+    let many = (0..200).map(|index| (format!("a{index}"), number(index)));
+    let after: Attributes = before.clone().into_iter().chain(many).collect();
+    let write = author(&config).update(key(), &item, &before, after, &all).unwrap().unwrap();
+    let Content::Whole(whole) = write.content else { panic!("the whole item was expected") };
+    assert_eq!(whole["unknown"], number(1));
+    assert_eq!(whole["Version"], number(1));
+    assert_eq!(write.act, Act::Update(Lock { version: None, incarnation: None }));
+}
+
+#[test]
+fn the_end_of_all_versions_is_an_error() {
+    let config = TableConfig::default();
+    let item = stored(attributes([("Version", number(u64::MAX))]));
+    let before = item.attributes().clone();
+    let error = author(&config)
+        .update(key(), &item, &before, Attributes::new(), &|_| Some(Attributes::new()));
+    assert!(matches!(error, Err(ItemError::Encode { .. })), "{error:?}");
+}

@@ -1,0 +1,61 @@
+//! A DynamoDB that answers what a test tells it to, for answers that no stand-in gives.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, Credentials, HttpClient, Region, RuntimeComponents,
+};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+
+/// The answers still to be given: status and body.
+#[derive(Clone, Debug)]
+struct Canned(Arc<Mutex<Vec<(u16, String)>>>);
+
+impl HttpConnector for Canned {
+    fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+        let mut answers = self.0.lock().unwrap();
+        if answers.is_empty() {
+            let error = ConnectorError::io("nothing is left to answer".into());
+            return HttpConnectorFuture::ready(Err(error));
+        }
+        let (status, body) = answers.remove(0);
+        let status = status.try_into().unwrap();
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+    }
+}
+
+impl HttpClient for Canned {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// A client that gets these answers in turn, then none, and repeats no call.
+pub(crate) fn client<const N: usize>(answers: [(u16, &str); N]) -> Client {
+    let answers = answers.map(|(status, body)| (status, body.to_owned())).to_vec();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .http_client(Canned(Arc::new(Mutex::new(answers))))
+        .build();
+    Client::from_conf(config)
+}
+
+/// The body of an error as DynamoDB words it.
+pub(crate) fn error(code: &str, message: &str) -> String {
+    format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#)
+}

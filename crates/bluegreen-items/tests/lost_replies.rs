@@ -1,0 +1,167 @@
+//! Our own write whose reply was lost is recognized, however the reply was lost, and never applied
+//! a second time.
+
+use bluegreen_items::{ItemError, Saved, Table, Versioned};
+use bluegreen_local::{Fault, Rule, World};
+
+use crate::shop::{OrderV1, blue, calls, config, green, key, n, open, raw, table};
+use bluegreen_core::Color;
+
+async fn foreign_writes(world: &World, count: usize) {
+    for _ in 0..count {
+        green(world).modify(&key(), |order: &mut OrderV1| order.data.total += 1).await.unwrap();
+    }
+}
+
+/// Saves a change whose reply is lost, and lets others write before the SDK repeats it.
+async fn save_with_foreign_writes_between(
+    world: &World,
+    table: &Table,
+    item: &mut Versioned<OrderV1>,
+    foreign: usize,
+) -> Result<Saved, ItemError> {
+    item.value_mut().data.note = Some("ours".to_owned());
+    let blues = calls("UpdateItem").access_key("blue");
+    let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(1));
+    let repetition = world.faults().hold(blues, 2);
+    let (saved, ()) = tokio::join!(table.save(item), async {
+        repetition.reached().await;
+        foreign_writes(world, foreign).await;
+        repetition.release();
+    });
+    saved
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_recognized_with_k_foreign_writes_between() {
+    for (remembered, foreign) in [(8, 0), (8, 1), (8, 8), (3, 3)] {
+        let world = open().await;
+        let table = table(&world, Color::Blue, config().with_remembered_writes(remembered));
+        let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+        let saved = save_with_foreign_writes_between(&world, &table, &mut item, foreign).await;
+        assert_eq!(saved.unwrap(), Saved::Written, "{foreign}");
+        assert_eq!(item.version(), Some(2), "the copy is at its own write, not at the others'");
+        let version = raw(&world).await.unwrap()["Version"].clone();
+        assert_eq!(version, n(2 + foreign), "applied once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_one_foreign_write_more_the_outcome_is_unknown() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    let saved = save_with_foreign_writes_between(&world, &table, &mut item, 9).await;
+    assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
+    assert_eq!(raw(&world).await.unwrap()["Version"], n(11), "nothing was applied twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_far_behind_whose_write_went_out_once_has_a_plain_conflict() {
+    let world = open().await;
+    let mut item = blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    foreign_writes(&world, 30).await;
+    item.value_mut().data.total = 2;
+    let error = blue(&world).save(&mut item).await.unwrap_err();
+    assert!(matches!(error, ItemError::Conflict { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_failed_altogether_is_settled_by_the_next_one() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    item.value_mut().data.log.push(1);
+    {
+        let _lost = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::LostReply));
+        let error = table.save(&mut item).await.unwrap_err();
+        assert!(matches!(error, ItemError::Unavailable { .. }) && error.is_retryable(), "{error}");
+    }
+    foreign_writes(&world, 2).await;
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!((stored.version(), &stored.value().data.log), (Some(4), &vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_made_between_the_tries_is_written_after_the_first() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    item.value_mut().data.total += 1;
+    {
+        let _lost = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::LostReply));
+        assert!(table.save(&mut item).await.is_err());
+    }
+    item.value_mut().data.total += 1;
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    assert_eq!(item.version(), Some(3));
+    let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!(stored.value().data.total, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_whose_future_was_dropped_is_settled_by_the_next_one() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    item.value_mut().data.log.push(1);
+    let held = world.faults().hold_reply(calls("UpdateItem"), 1);
+    tokio::select! {
+        biased;
+        saved = table.save(&mut item) => panic!("the reply was held: {saved:?}"),
+        () = held.reached() => {}
+    }
+    drop(held);
+    assert_eq!(item.version(), Some(1), "nothing is known yet");
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    assert_eq!(item.version(), Some(2));
+    let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!(stored.value().data.log, [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_reply_was_lost_is_recognized_after_any_number_of_writes() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = Versioned::new(key(), OrderV1::of(1));
+    {
+        let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
+        assert!(table.save(&mut item).await.unwrap_err().is_retryable());
+    }
+    foreign_writes(&world, 30).await;
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    assert_eq!(item.version(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_whose_reply_was_lost_is_done() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    let _lost = world.faults().inject(Rule::new(calls("DeleteItem"), Fault::LostReply).first(1));
+    table.delete(&mut item).await.unwrap();
+
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    let _lost = world.faults().inject(Rule::new(calls("DeleteItem"), Fault::LostReply).first(3));
+    assert!(table.delete(&mut item).await.unwrap_err().is_retryable());
+    green(&world).create(key(), OrderV1::of(2)).await.unwrap();
+    table.delete(&mut item).await.unwrap();
+    assert!(raw(&world).await.is_some(), "the new item is another one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_cannot_be_settled_within_the_budget_is_unknown_and_not_applied_twice() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    let lost = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::LostReply));
+    let error = table.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await;
+    assert!(matches!(error, Err(ItemError::OutcomeUnknown)), "{error:?}");
+    drop(lost);
+    assert_eq!(raw(&world).await.unwrap()["Version"], n(2));
+
+    let _throttled = world.faults().inject(Rule::new(calls("GetItem"), Fault::Throttle));
+    let error = table.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await;
+    assert!(matches!(error, Err(ItemError::Throttled { .. })), "{error:?}");
+}

@@ -1,0 +1,16 @@
+//! The public behavior of the crate, through the SDK's real client.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails; clippy looks for `#[test]` and misses its helpers"
+)]
+
+mod canned;
+mod contended;
+mod interleavings;
+mod lost_replies;
+mod operations;
+mod refusals;
+mod seven_ways;
+mod shared_items;
+mod shop;
