@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use bluegreen_core::Backoff;
+
+use crate::{ConsumerConfig, HandlerError, Outcome, QueueSide};
+
+/// The rules of a consumer for what becomes of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) side: QueueSide,
+    pub(super) backoff: Backoff,
+    pub(super) receive_budget: u32,
+    pub(super) max_passes: u32,
+    pub(super) pass_delay: Duration,
+}
+
+/// What matters of the message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) receive_count: u32,
+    pub(super) passes: u32,
+}
+
+/// What is to be done with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Delete,
+    /// The handler wishes to see it again.
+    Retry(Duration),
+    /// The handler failed.
+    Fail(Duration),
+    Park(String),
+    /// To the other color's queue.
+    Pass,
+    /// The other color may receive it after this time.
+    Await(Duration),
+}
+
+impl Rules {
+    pub(super) const fn new(side: QueueSide, config: &ConsumerConfig) -> Self {
+        let ConsumerConfig { backoff, receive_budget, max_passes, pass_delay, .. } = *config;
+        Self { side, backoff, receive_budget, max_passes, pass_delay }
+    }
+
+    pub(super) fn decide(
+        &self,
+        answer: &Result<Outcome, HandlerError>,
+        facts: Facts,
+        entropy: u64,
+    ) -> Decision {
+        match answer {
+            Ok(Outcome::Done) => Decision::Delete,
+            Ok(Outcome::RetryAfter(time)) => Decision::Retry(*time),
+            Ok(Outcome::Park(reason)) => Decision::Park(reason.clone()),
+            Ok(Outcome::PassOn) => self.pass_on(facts),
+            Err(_) => Decision::Fail(self.delay(facts, entropy)),
+        }
+    }
+
+    /// The time after a failure, by the number of receives.
+    pub(super) fn delay(&self, facts: Facts, entropy: u64) -> Duration {
+        self.backoff.delay(facts.receive_count.saturating_sub(1), entropy)
+    }
+
+    fn pass_on(&self, facts: Facts) -> Decision {
+        match self.side {
+            QueueSide::Own if facts.passes < self.max_passes => Decision::Pass,
+            QueueSide::Own => {
+                let passes = facts.passes;
+                Decision::Park(format!("neither color knows it: passed on {passes} times"))
+            }
+            QueueSide::Other | QueueSide::Shared if facts.receive_count < self.receive_budget => {
+                Decision::Await(self.pass_delay)
+            }
+            QueueSide::Other | QueueSide::Shared => {
+                let receives = facts.receive_count;
+                Decision::Park(format!("the other color did not take it in {receives} receives"))
+            }
+        }
+    }
+}
+
+/// A time as SQS takes it: whole seconds, rounded up, never zero, at most what is left of the
+/// 12 hours. Zero would show a failed message at once, again and again, until its receives are
+/// used up within seconds.
+pub(super) fn hidden_seconds(time: Duration, left: Duration) -> u32 {
+    let up = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+    u32::try_from(up.min(left.as_secs()).max(1)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: fn(QueueSide) -> Rules = |side| Rules {
+        side,
+        backoff: Backoff::default(),
+        receive_budget: 5,
+        max_passes: 2,
+        pass_delay: Duration::from_secs(30),
+    };
+
+    #[test]
+    fn passing_on_is_bounded_on_every_side() {
+        let parked = |text: &str| Decision::Park(text.to_owned());
+        let wait = Decision::Await(Duration::from_secs(30));
+        // side, receives, passes
+        let table = [
+            (QueueSide::Own, 1, 0, Decision::Pass),
+            (QueueSide::Own, 9, 1, Decision::Pass),
+            (QueueSide::Own, 1, 2, parked("neither color knows it: passed on 2 times")),
+            (QueueSide::Shared, 1, 0, wait.clone()),
+            (QueueSide::Shared, 4, 9, wait.clone()),
+            (QueueSide::Shared, 5, 0, parked("the other color did not take it in 5 receives")),
+            (QueueSide::Other, 4, 0, wait),
+            (QueueSide::Other, 5, 0, parked("the other color did not take it in 5 receives")),
+        ];
+        for (side, receive_count, passes, expected) in table {
+            let facts = Facts { receive_count, passes };
+            let found = RULES(side).decide(&Ok(Outcome::PassOn), facts, 0);
+            assert_eq!(found, expected, "{side:?} {facts:?}");
+        }
+    }
+
+    #[test]
+    fn no_time_becomes_zero_seconds_or_more_than_is_left() {
+        let hour = Duration::from_secs(3600);
+        let table = [
+            (Duration::ZERO, hour, 1),
+            (Duration::from_nanos(1), hour, 1),
+            (Duration::from_millis(1001), hour, 2),
+            (hour * 13, hour, 3600),
+            (hour, Duration::ZERO, 1),
+            (Duration::MAX, Duration::MAX, u32::MAX),
+        ];
+        for (time, left, expected) in table {
+            assert_eq!(hidden_seconds(time, left), expected, "{time:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Messages of a FIFO queue that wait for an earlier one of their group.
+///
+/// SQS hands out several messages of one group in one receive, and then none of that group until
+/// all of them are settled. Here they are handled one after another, groups beside each other.
+#[derive(Debug)]
+pub(super) struct Groups<T> {
+    // A group is present while one of its messages is being handled.
+    waiting: HashMap<Arc<str>, VecDeque<T>>,
+}
+
+impl<T> Default for Groups<T> {
+    fn default() -> Self {
+        Self { waiting: HashMap::new() }
+    }
+}
+
+impl<T> Groups<T> {
+    /// Answers the message back when it may start; keeps it otherwise.
+    pub(super) fn admit(&mut self, group: &Arc<str>, message: T) -> Option<T> {
+        match self.waiting.get_mut(group) {
+            Some(waiting) => {
+                waiting.push_back(message);
+                None
+            }
+            None => {
+                self.waiting.insert(Arc::clone(group), VecDeque::new());
+                Some(message)
+            }
+        }
+    }
+
+    /// A message of the group is settled for good; answers the next one.
+    pub(super) fn advance(&mut self, group: &str) -> Option<T> {
+        let next = self.waiting.get_mut(group)?.pop_front();
+        if next.is_none() {
+            self.waiting.remove(group);
+        }
+        next
+    }
+
+    /// A message of the group will come again: all that wait behind it must go back too.
+    pub(super) fn give_up(&mut self, group: &str) -> VecDeque<T> {
+        self.waiting.remove(group).unwrap_or_default()
+    }
+
+    /// All that wait go back; those that are being handled are the last of their groups.
+    pub(super) fn give_up_all(&mut self) -> Vec<T> {
+        self.waiting.drain().flat_map(|(_, waiting)| waiting).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_goes_one_by_one_and_gives_up_as_a_whole() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let mut groups = Groups::default();
+        assert_eq!(groups.admit(&a, 1), Some(1));
+        assert_eq!((groups.admit(&a, 2), groups.admit(&a, 3)), (None, None));
+        assert_eq!(groups.admit(&b, 4), Some(4));
+        assert_eq!(groups.advance("a"), Some(2));
+        assert_eq!(groups.give_up("a"), [3]);
+        assert_eq!(groups.admit(&a, 5), Some(5));
+        assert_eq!(groups.advance("b"), None);
+        assert_eq!(groups.admit(&b, 6), Some(6));
+    }
+}

@@ -1,0 +1,180 @@
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tower_service::Service;
+
+use super::decision::{Decision, Facts, Rules};
+use super::leases::Slot;
+use super::report::{Count, Counters};
+use crate::context::Lease;
+use crate::queues::is_fifo;
+use crate::sqs::attributes::Attributes;
+use crate::sqs::{CallError, Outgoing, Received, Sqs};
+use crate::{ConsumerConfig, Context, Envelope, HandlerError, Outcome, Subscription};
+
+/// What all messages of a consumer share.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) sqs: Sqs,
+    pub(super) subscription: Subscription,
+    pub(super) counters: Arc<Counters>,
+    rules: Rules,
+}
+
+/// A message that its handler has left.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) slot: Slot,
+    pub(super) group: Option<Arc<str>>,
+    pub(super) id: Arc<str>,
+    pub(super) count: Count,
+    pub(super) settlement: Settlement,
+}
+
+/// What is left to do about a message in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settlement {
+    Delete,
+    Hide(Duration),
+}
+
+impl Worker {
+    pub(super) fn new(
+        sqs: Sqs,
+        subscription: Subscription,
+        config: &ConsumerConfig,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let rules = Rules::new(subscription.side, config);
+        Self { sqs, subscription, counters, rules }
+    }
+
+    /// Hands one message to the service and does what its answer asks for, up to the last step in
+    /// the message's own queue. Panics of the service end here.
+    pub(super) async fn process<S>(
+        self: Arc<Self>,
+        service: S,
+        slot: Slot,
+        message: Received,
+        lease: Lease,
+        entropy: u64,
+    ) -> Finished
+    where
+        S: Service<Context, Response = Outcome, Error = HandlerError>,
+    {
+        let answer = match message.body.parse::<Envelope>() {
+            Ok(envelope) => {
+                let context = Context::new(&*message.id, message.receive_count, envelope);
+                answer(service, context.with_lease(lease.clone())).await
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                Ok(Outcome::Park(format!("{error}{}", cause.unwrap_or_default())))
+            }
+        };
+        let (count, settlement) = self.act(answer, &message, &lease, entropy).await;
+        Finished { slot, group: message.group, id: message.id, count, settlement }
+    }
+
+    async fn act(
+        &self,
+        answer: Result<Outcome, HandlerError>,
+        message: &Received,
+        lease: &Lease,
+        entropy: u64,
+    ) -> (Count, Settlement) {
+        let (receive_count, passes) = (message.receive_count, message.attributes.passes());
+        let facts = Facts { receive_count, passes };
+        let sent = match self.rules.decide(&answer, facts, entropy) {
+            Decision::Delete => return (Count::Handled, Settlement::Delete),
+            Decision::Retry(time) => return (Count::Retried, Settlement::Hide(time)),
+            Decision::Await(time) => return (Count::Awaited, Settlement::Hide(time)),
+            Decision::Fail(time) => {
+                if let Err(error) = answer {
+                    tracing::warn!(message = %message.id, receive_count, %error, "a handler failed");
+                }
+                return (Count::Failed, Settlement::Hide(time));
+            }
+            // Whoever holds the lease now will send it; twice would be once too often.
+            Decision::Park(_) | Decision::Pass if lease.is_lost() => None,
+            Decision::Park(reason) => Some(self.park(message, &reason).await),
+            Decision::Pass => Some(self.pass(message).await),
+        };
+        match sent {
+            Some(Ok(count)) => (count, Settlement::Delete),
+            Some(Err(error)) => {
+                tracing::error!(
+                    message = %message.id, retryable = error.is_retryable(),
+                    cause = %error.into_source(), "a message could not be sent elsewhere"
+                );
+                (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy)))
+            }
+            None => (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy))),
+        }
+    }
+
+    async fn park(&self, message: &Received, reason: &str) -> Result<Count, CallError> {
+        tracing::warn!(message = %message.id, reason, "parking a message");
+        let attributes = message.attributes.parked(reason, &message.id, message.body.len());
+        self.send(&self.subscription.dead_letters, message, attributes, "parked").await?;
+        Ok(Count::Parked)
+    }
+
+    async fn pass(&self, message: &Received) -> Result<Count, CallError> {
+        let attributes = message.attributes.passed(&message.id, message.body.len());
+        match (&self.subscription.other, attributes) {
+            (Some(other), Some(attributes)) => {
+                self.send(other, message, attributes, "passed").await?;
+                Ok(Count::Passed)
+            }
+            _ => {
+                let reason = "it cannot be passed on: no room for the attribute that counts passes";
+                self.park(message, reason).await
+            }
+        }
+    }
+
+    /// Sends the message as it is, body untouched.
+    async fn send(
+        &self,
+        url: &str,
+        message: &Received,
+        attributes: Attributes,
+        why: &str,
+    ) -> Result<(), CallError> {
+        // The same message sent again after a lost reply counts once: its id names it.
+        let fifo = is_fifo(url).then(|| {
+            let group = message.group.as_deref().unwrap_or(&message.id);
+            (group.to_owned(), format!("{}-{why}", message.id))
+        });
+        let body = message.body.clone();
+        let id = self.sqs.send(Outgoing { url, body, attributes, fifo }).await?;
+        tracing::debug!(message = %message.id, sent = id, url, why, "sent a message elsewhere");
+        Ok(())
+    }
+}
+
+async fn answer<S>(mut service: S, context: Context) -> Result<Outcome, HandlerError>
+where
+    S: Service<Context, Response = Outcome, Error = HandlerError>,
+{
+    let handling = async move {
+        poll_fn(|task| service.poll_ready(task)).await?;
+        service.call(context).await
+    };
+    // The message and the service's clone are dropped with the panic, so nothing half-changed is
+    // seen again but what the service shares on its own account.
+    match AssertUnwindSafe(handling).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(panic) => Err(format!("the handler panicked: {}", words(&*panic)).into()),
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}

@@ -1,0 +1,112 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Subscription;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident $field:ident,)*) => {
+        /// What a [`Consumer`](crate::Consumer) did: so far, or in all once it has stopped.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct ConsumerReport {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Count { $($variant,)* }
+
+        impl Count {
+            #[cfg(feature = "metrics")]
+            const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($field),)* }
+            }
+        }
+
+        #[derive(Debug, Default)]
+        struct Cells { $($field: AtomicU64,)* }
+
+        impl Cells {
+            const fn cell(&self, count: Count) -> &AtomicU64 {
+                match count { $(Count::$variant => &self.$field,)* }
+            }
+
+            fn report(&self) -> ConsumerReport {
+                ConsumerReport { $($field: self.$field.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Receives that were answered, empty ones included.
+    Receive receives,
+    /// Receives that failed.
+    ReceiveError receive_errors,
+    /// Messages that were received.
+    Received received,
+    /// Messages whose handler was done with them.
+    Handled handled,
+    /// Messages whose handler failed or panicked, or that could not be parked or passed on. They
+    /// come again.
+    Failed failed,
+    /// Messages that their handler wished to see again.
+    Retried retried,
+    /// Messages that went to the dead-letter queue, poison included.
+    Parked parked,
+    /// Messages that were sent to the other color's queue.
+    Passed passed,
+    /// Messages that were left in the queue for the other color.
+    Awaited awaited,
+    /// Messages that were shown again at once because there was no wish to handle them any more:
+    /// at a stop, or when the gate closed.
+    Released released,
+    /// Leases that ended while their handler ran: another consumer may have handled the message.
+    LostLease lost_leases,
+    /// Messages that could not be deleted after they were handled or sent elsewhere, or of which
+    /// that is not known. They come again.
+    Undeleted undeleted,
+}
+
+/// The counters of a consumer.
+#[derive(Debug)]
+pub(super) struct Counters {
+    cells: Cells,
+    #[cfg(feature = "metrics")]
+    queue: std::sync::Arc<str>,
+}
+
+impl Counters {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "the queue's name is a label of metrics only")
+    )]
+    pub(super) fn new(subscription: &Subscription) -> Self {
+        Self {
+            cells: Cells::default(),
+            #[cfg(feature = "metrics")]
+            queue: subscription.url.rsplit('/').next().unwrap_or_default().into(),
+        }
+    }
+
+    pub(super) fn add(&self, count: Count, number: u64) {
+        if number == 0 {
+            return;
+        }
+        self.cells.cell(count).fetch_add(number, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        metrics::counter!(
+            "queue_consumer_total",
+            "queue" => std::sync::Arc::clone(&self.queue),
+            "what" => count.name()
+        )
+        .increment(number);
+    }
+
+    pub(super) fn one(&self, count: Count) {
+        self.add(count, 1);
+    }
+
+    pub(super) fn report(&self) -> ConsumerReport {
+        self.cells.report()
+    }
+}

@@ -1,0 +1,175 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bluegreen_core::Backoff;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::decision::hidden_seconds;
+use super::leases::Slot;
+use super::process::{Finished, Settlement};
+use super::report::Count;
+use super::running::{Answered, Running};
+use crate::sqs::{CallError, Hiding, Refusals};
+use crate::{Context, HandlerError, Outcome};
+
+/// A message to be deleted, or to be hidden for some seconds.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    handle: Arc<str>,
+    seconds: u32,
+    /// The end of the lease: afterwards there is nothing left to settle.
+    until: Instant,
+    tries: u32,
+}
+
+/// The answer to a call that settles messages.
+#[derive(Debug)]
+pub(super) struct Settled {
+    entries: Vec<Entry>,
+    result: Result<Refusals, CallError>,
+}
+
+/// What became of one entry of a call.
+enum Fate {
+    Settled,
+    Again,
+    Over,
+}
+
+impl Settled {
+    fn fates(self, what: &str) -> impl Iterator<Item = (Entry, Fate)> {
+        let refusals = match self.result {
+            Ok(refusals) => Some(refusals),
+            Err(error) => {
+                let retryable = error.is_retryable();
+                tracing::warn!(what, retryable, error = %error.into_source(), "messages are not settled");
+                None
+            }
+        };
+        self.entries.into_iter().enumerate().map(move |(place, entry)| {
+            let refusal = refusals.as_ref().map(|all| all.iter().find(|(at, _)| *at == place));
+            let fate = match refusal {
+                Some(None) => Fate::Settled,
+                Some(Some((_, refusal))) if refusal.is_final => Fate::Over,
+                Some(Some(_)) | None => Fate::Again,
+            };
+            (entry, fate)
+        })
+    }
+}
+
+impl<S> Running<S>
+where
+    S: Service<Context, Response = Outcome, Error = HandlerError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    /// A handler has left its message.
+    pub(super) fn finished(&mut self, finished: Finished, now: Instant) {
+        let Finished { slot, group, id, count, settlement } = finished;
+        let Some(ended) = self.leases.end(slot) else {
+            return;
+        };
+        self.worker.counters.one(count);
+        let (handle, until) = (ended.handle, ended.expires);
+        match settlement {
+            Settlement::Delete => {
+                self.unconfirmed += 1;
+                self.deletes.push(Entry { handle, seconds: 0, until, tries: 0 }, now);
+            }
+            // Whoever has the message now decides when it is shown.
+            Settlement::Hide(_) if ended.was_lost => {
+                tracing::debug!(message = %id, "the lease was lost: left as it is");
+            }
+            Settlement::Hide(time) => {
+                let left = ended.limit.saturating_duration_since(now);
+                let seconds = hidden_seconds(time, left);
+                self.hides.push(Entry { handle, seconds, until, tries: 0 }, now);
+            }
+        }
+        if let Some(group) = group {
+            self.go_on(&group, settlement, now);
+        }
+    }
+
+    /// The next message of a FIFO group; none, when this one will come again before them.
+    fn go_on(&mut self, group: &str, settlement: Settlement, now: Instant) {
+        if settlement == Settlement::Delete {
+            if let Some(next) = self.groups.advance(group) {
+                self.start(next);
+            }
+            return;
+        }
+        for waiting in self.groups.give_up(group) {
+            self.release(waiting.slot, now);
+        }
+    }
+
+    /// Shows a message to others at once; nobody has begun to handle it, or nobody does any more.
+    pub(super) fn release(&mut self, slot: Slot, now: Instant) {
+        let Some(ended) = self.leases.end(slot).filter(|ended| !ended.was_lost) else {
+            return;
+        };
+        let entry = Entry { handle: ended.handle, seconds: 0, until: ended.expires, tries: 0 };
+        self.hides.push(entry, now);
+        self.worker.counters.one(Count::Released);
+    }
+
+    /// Makes the calls whose time has come.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let at_once = self.is_ending();
+        while let Some(entries) = self.deletes.take(now, at_once) {
+            let worker = Arc::clone(&self.worker);
+            self.calls.push(Box::pin(async move {
+                let handles: Vec<_> = entries.iter().map(|e| Arc::clone(&e.handle)).collect();
+                let result = worker.sqs.delete(&worker.subscription.url, &handles).await;
+                Answered::Deleted(Settled { entries, result })
+            }));
+        }
+        while let Some(entries) = self.hides.take(now, at_once) {
+            let worker = Arc::clone(&self.worker);
+            self.calls.push(Box::pin(async move {
+                let hiding =
+                    |e: &Entry| Hiding { handle: Arc::clone(&e.handle), seconds: e.seconds };
+                let hidings: Vec<_> = entries.iter().map(hiding).collect();
+                let result = worker.sqs.hide(&worker.subscription.url, &hidings).await;
+                Answered::Hidden(Settled { entries, result })
+            }));
+        }
+    }
+
+    pub(super) fn deleted(&mut self, settled: Settled) {
+        for (entry, fate) in settled.fates("delete") {
+            let again = matches!(fate, Fate::Again).then(|| self.again(entry)).flatten();
+            match (fate, again) {
+                (Fate::Settled, _) => self.unconfirmed -= 1,
+                (_, Some((entry, at))) => self.deletes.retry(entry, at),
+                (_, None) => {
+                    tracing::warn!("a message could not be deleted and will come again");
+                    self.unconfirmed -= 1;
+                    self.worker.counters.one(Count::Undeleted);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hidden(&mut self, settled: Settled) {
+        for (entry, fate) in settled.fates("hide") {
+            // What is not hidden as wished appears when its lease ends: late, but not lost.
+            let again = matches!(fate, Fate::Again).then(|| self.again(entry)).flatten();
+            if let Some((entry, at)) = again {
+                self.hides.retry(entry, at);
+            }
+        }
+    }
+
+    /// The entry and the time of its next try, when that lies within its lease.
+    fn again(&mut self, mut entry: Entry) -> Option<(Entry, Instant)> {
+        let backoff = Backoff::default();
+        let floor = Duration::from_millis(50);
+        let pause = backoff.delay(entry.tries, self.random.u64(..)).max(floor);
+        let at = Instant::now() + pause;
+        entry.tries += 1;
+        (at < entry.until).then_some((entry, at))
+    }
+}

@@ -1,0 +1,117 @@
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{Envelope, Message};
+
+#[derive(Serialize, Deserialize)]
+struct V1 {
+    order: String,
+}
+#[derive(Serialize, Deserialize)]
+struct V1Later {
+    order: String,
+}
+#[derive(Serialize, Deserialize)]
+struct V2 {
+    order: u64,
+}
+impl Message for V1 {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(1, 0);
+}
+impl Message for V1Later {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(1, 3);
+}
+impl Message for V2 {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(2, 0);
+}
+
+fn both(policy: UnknownPolicy) -> Dispatch {
+    Dispatch::builder()
+        .on::<V1, _>(async |_, _| Err("the first".into()))
+        .on::<V2, _>(async |_, _| Err("the second".into()))
+        .unknown(policy)
+        .build()
+        .unwrap()
+}
+
+async fn answer(dispatch: &Dispatch, kind: &str, version: &str, payload: &str) -> String {
+    let version = version.parse().unwrap();
+    let envelope = Envelope::from_json(kind, version, payload, UNIX_EPOCH).unwrap();
+    match dispatch.handle(Context::new("m", 1, envelope)).await {
+        Ok(outcome) => format!("{outcome:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_handler_of_its_major_and_an_unknown_version_is_never_handled_as_v1()
+{
+    let table = [
+        ("OrderPlaced", "1.0", r#"{"order":"a"}"#, "the first"),
+        ("OrderPlaced", "1.7", r#"{"order":"a","new":1}"#, "the first"),
+        ("OrderPlaced", "2.0", r#"{"order":1}"#, "the second"),
+        (
+            "OrderPlaced",
+            "3.0",
+            r#"{"order":"a"}"#,
+            r#"Park("OrderPlaced 3.0 is unknown: known are 1.0, 2.0")"#,
+        ),
+        ("OrderPlaced", "0.1", "{}", r#"Park("OrderPlaced 0.1 is unknown: known are 1.0, 2.0")"#),
+        ("orderplaced", "1.0", "{}", r#"Park("the type \"orderplaced\" is unknown")"#),
+    ];
+    for (kind, version, payload, expected) in table {
+        let found = answer(&both(UnknownPolicy::Park), kind, version, payload).await;
+        assert_eq!(found, expected, "{kind} {version}");
+    }
+}
+
+#[tokio::test]
+async fn each_policy_does_what_it_says() {
+    let fallback = UnknownPolicy::fallback(async |context: Context| {
+        Ok(Outcome::Park(context.envelope().version().to_string()))
+    });
+    let table = [
+        (UnknownPolicy::PassToOtherColor, "PassOn"),
+        (UnknownPolicy::Park, r#"Park("OrderPlaced 3.0 is unknown: known are 1.0, 2.0")"#),
+        (UnknownPolicy::Fail, "OrderPlaced 3.0 is unknown: known are 1.0, 2.0"),
+        (fallback, r#"Park("3.0")"#),
+    ];
+    for (policy, expected) in table {
+        assert_eq!(answer(&both(policy), "OrderPlaced", "3.0", "{}").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_is_not_what_its_version_says_is_poison() {
+    let found = answer(&both(UnknownPolicy::Fail), "OrderPlaced", "2.0", r#"{"order":"a"}"#).await;
+    assert!(
+        found.starts_with("Park(\"the payload is not a OrderPlaced 2.0: invalid type"),
+        "{found}"
+    );
+}
+
+#[test]
+fn duplicates_and_a_missing_policy_are_refused_by_name() {
+    let twice = Dispatch::builder()
+        .on::<V1, _>(async |_, _| Ok(Outcome::Done))
+        .on::<V1Later, _>(async |_, _| Ok(Outcome::Done))
+        .unknown(UnknownPolicy::Park);
+    assert_eq!(
+        twice.build().unwrap_err().to_string(),
+        "OrderPlaced 1.0 and OrderPlaced 1.3 have a handler each: one takes every 1.x"
+    );
+    assert_eq!(Dispatch::builder().build().unwrap_err(), DispatchError::NoPolicy);
+}
+
+#[test]
+fn a_dispatch_says_what_it_reads() {
+    let expected = Reads::default()
+        .with("OrderPlaced", ContractVersion::new(1, 0))
+        .with("OrderPlaced", ContractVersion::new(2, 0));
+    assert_eq!(both(UnknownPolicy::Park).reads(), expected);
+}

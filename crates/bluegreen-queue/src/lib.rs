@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod allowance;
+mod config;
+mod consumer;
+mod context;
+mod dispatch;
+mod envelope;
+mod gate;
+mod message;
+mod names;
+mod outcome;
+mod producer;
+mod queues;
+mod route;
+mod sqs;
+
+pub use config::{ConfigError, ConsumerConfig, ProducerConfig};
+pub use consumer::{Consumer, ConsumerError, ConsumerHandle, ConsumerReport};
+pub use context::Context;
+pub use dispatch::{Dispatch, DispatchBuilder, DispatchError, Fallback, UnknownPolicy};
+pub use envelope::{Envelope, EnvelopeError};
+pub use gate::{Flow, QueueSide, gate};
+pub use message::Message;
+pub use names::{NameError, QueueNames};
+pub use outcome::{HandlerError, Outcome};
+pub use producer::{Producer, SendError, Sent};
+pub use queues::{Queues, Subscription};
+pub use route::route;
+pub use sqs::attributes;

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use bluegreen_core::{ByColor, Color};
+
+use crate::QueueSide;
+
+/// The URLs of a queue: one for each color, or one for both.
+///
+/// Separate queues split the work exactly and keep the colors apart; one shared queue keeps order
+/// in FIFO queues and needs handlers that read both releases' messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Queues {
+    /// Each color reads its own.
+    Separate(ByColor<String>),
+    /// Both colors read this one.
+    Shared(String),
+}
+
+/// Which queue a consumer reads, and where it sends what it does not handle itself.
+///
+/// ```
+/// # use bluegreen_core::{ByColor, Color};
+/// # use bluegreen_queue::{Queues, Subscription};
+/// let queues = Queues::Separate(ByColor::from_fn(|color| format!("https://sqs/1/orders-{color}")));
+/// let own = Subscription::own(&queues, Color::Green, "https://sqs/1/orders-dead");
+/// let adopted = Subscription::adopted(&queues, Color::Green, "https://sqs/1/orders-dead");
+/// # assert!(adopted.is_some());
+/// # let _ = own;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub(crate) color: Color,
+    pub(crate) side: QueueSide,
+    pub(crate) url: Arc<str>,
+    /// Where passing on goes to; nothing where the other color reads this queue anyway.
+    pub(crate) other: Option<Arc<str>>,
+    pub(crate) dead_letters: Arc<str>,
+}
+
+impl Subscription {
+    /// A consumer of `color` reads the queue of its own color, or the shared one. What is parked
+    /// goes to the queue `dead_letters`, which is FIFO when the others are.
+    #[must_use]
+    pub fn own(queues: &Queues, color: Color, dead_letters: &str) -> Self {
+        let (side, url, other) = match queues {
+            Queues::Separate(urls) => {
+                (QueueSide::Own, urls.get(color), Some(urls.get(color.other()).as_str().into()))
+            }
+            Queues::Shared(url) => (QueueSide::Shared, url, None),
+        };
+        let (url, dead_letters) = (url.as_str().into(), dead_letters.into());
+        Self { color, side, url, other, dead_letters }
+    }
+
+    /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone,
+    /// so that nothing is stranded there after a rollback or a commit. Nothing where the queue is
+    /// shared.
+    #[must_use]
+    pub fn adopted(queues: &Queues, color: Color, dead_letters: &str) -> Option<Self> {
+        match queues {
+            Queues::Separate(urls) => Some(Self {
+                color,
+                side: QueueSide::Other,
+                url: urls.get(color.other()).as_str().into(),
+                other: None,
+                dead_letters: dead_letters.into(),
+            }),
+            Queues::Shared(_) => None,
+        }
+    }
+
+    /// The URL of the queue that is read.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whose queue that is.
+    #[must_use]
+    pub const fn side(&self) -> QueueSide {
+        self.side
+    }
+}
+
+/// Whether a URL is a FIFO queue's: AWS wants their names to end so.
+pub(crate) fn is_fifo(url: &str) -> bool {
+    url.ends_with(".fifo")
+}

@@ -1,0 +1,169 @@
+//! The edge: the one place that speaks to SQS.
+
+pub mod attributes;
+mod error;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName,
+};
+use tokio::time::timeout;
+
+use attributes::Attributes;
+pub(crate) use error::{CallError, Refusal};
+
+/// The most messages in one call (AWS's limit).
+pub(crate) const BATCH: usize = 10;
+
+/// SQS within a time limit for each call.
+#[derive(Clone, Debug)]
+pub(crate) struct Sqs {
+    client: Client,
+    limit: Duration,
+}
+
+/// A message as it was received.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) id: Arc<str>,
+    pub(crate) handle: Arc<str>,
+    pub(crate) body: String,
+    pub(crate) receive_count: u32,
+    pub(crate) group: Option<Arc<str>>,
+    pub(crate) attributes: Attributes,
+}
+
+/// A message to be sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) body: String,
+    pub(crate) attributes: Attributes,
+    /// Group and deduplication id, for a FIFO queue.
+    pub(crate) fifo: Option<(String, String)>,
+}
+
+/// A message that is to be hidden for a time, 0 seconds to show it at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Hiding {
+    pub(crate) handle: Arc<str>,
+    pub(crate) seconds: u32,
+}
+
+/// The entries of a batch call that were refused, by their place in the call.
+pub(crate) type Refusals = Vec<(usize, Refusal)>;
+
+impl Sqs {
+    pub(crate) const fn new(client: Client, limit: Duration) -> Self {
+        Self { client, limit }
+    }
+
+    /// Receives up to `most` messages, waiting for the first one.
+    pub(crate) async fn receive(
+        &self,
+        url: &str,
+        most: u32,
+        wait: Duration,
+        visibility: u32,
+    ) -> Result<Vec<Received>, CallError> {
+        let call = self
+            .client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(integer(most))
+            .wait_time_seconds(integer(u32::try_from(wait.as_secs()).unwrap_or(20)))
+            .visibility_timeout(integer(visibility))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .send();
+        let answer = within(wait + self.limit, call).await?;
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+    }
+
+    /// Deletes up to ten messages.
+    pub(crate) async fn delete(
+        &self,
+        url: &str,
+        handles: &[Arc<str>],
+    ) -> Result<Refusals, CallError> {
+        let mut call = self.client.delete_message_batch().queue_url(url);
+        for (place, handle) in handles.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder()
+                .id(place.to_string())
+                .receipt_handle(handle.as_ref())
+                .build()
+                .map_err(CallError::unbuilt)?;
+            call = call.entries(entry);
+        }
+        let answer = within(self.limit, call.send()).await?;
+        Ok(answer.failed.iter().filter_map(Refusal::of).collect())
+    }
+
+    /// Hides up to ten messages anew.
+    pub(crate) async fn hide(&self, url: &str, hidings: &[Hiding]) -> Result<Refusals, CallError> {
+        let mut call = self.client.change_message_visibility_batch().queue_url(url);
+        for (place, hiding) in hidings.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(place.to_string())
+                .receipt_handle(hiding.handle.as_ref())
+                .visibility_timeout(integer(hiding.seconds))
+                .build()
+                .map_err(CallError::unbuilt)?;
+            call = call.entries(entry);
+        }
+        let answer = within(self.limit, call.send()).await?;
+        Ok(answer.failed.iter().filter_map(Refusal::of).collect())
+    }
+
+    /// Sends a message; answers SQS's identifier of it.
+    pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<String, CallError> {
+        let (group, deduplication) = outgoing.fifo.unzip();
+        let call = self
+            .client
+            .send_message()
+            .queue_url(outgoing.url)
+            .message_body(outgoing.body)
+            .set_message_attributes(outgoing.attributes.into_sdk())
+            .set_message_group_id(group)
+            .set_message_deduplication_id(deduplication)
+            .send();
+        let answer = within(self.limit, call).await?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+}
+
+async fn within<T, E: Into<CallError>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, CallError> {
+    match timeout(limit, call).await {
+        Ok(answered) => answered.map_err(Into::into),
+        Err(elapsed) => Err(CallError::timed_out(elapsed)),
+    }
+}
+
+fn integer(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Without a receipt handle nothing can be done with a message; AWS sends none without.
+fn received(message: Message) -> Option<Received> {
+    let attribute =
+        |name| message.attributes.as_ref().and_then(|system| system.get(&name)).cloned();
+    let receive_count = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+    let group = attribute(MessageSystemAttributeName::MessageGroupId);
+    Some(Received {
+        receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        group: group.map(Into::into),
+        id: message.message_id.unwrap_or_default().into(),
+        handle: message.receipt_handle?.into(),
+        body: message.body.unwrap_or_default(),
+        attributes: Attributes::from_sdk(message.message_attributes),
+    })
+}

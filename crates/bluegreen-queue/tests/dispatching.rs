@@ -1,0 +1,189 @@
+//! What becomes of messages that a release does not handle.
+
+use std::time::Duration;
+
+use bluegreen_queue::{ConsumerConfig, Subscription, UnknownPolicy, attributes};
+
+use crate::shop::{
+    Blue, Green, Log, Shop, following, on, order, seconds, text, until, versioned, writing,
+};
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_version_is_never_handled_as_v1_but_parked_with_its_reason() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let body = versioned("2.0", "a");
+    let id = shop.put(&shop.urls.blue, &body).await;
+    shop.put(&shop.urls.blue, &order("b")).await;
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    log.reach(1).await;
+    let report = running.stop(SOON).await;
+    assert_eq!(log.lines(), ["b"]);
+    assert_eq!((report.handled, report.parked, report.undeleted), (1, 1, 0));
+    let parked = shop.look(&shop.dead).await;
+    assert_eq!(parked[0].body(), Some(&*body));
+    assert_eq!(
+        text(&parked[0], attributes::REASON),
+        Some("OrderPlaced 2.0 is unknown: known are 1.0")
+    );
+    assert_eq!(text(&parked[0], attributes::ORIGINAL_ID), Some(&*id));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_is_parked_with_its_body_intact() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let poison = [" {\"version\": \"1.0\", \"type\":", "not JSON \u{e9}\u{1f980}", "[]", "{}\n"];
+    for body in poison {
+        shop.put_with(&shop.urls.blue, body, 2).await;
+    }
+    let running = shop.blue(writing(&log, UnknownPolicy::Fail), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 4).await;
+    running.stop(SOON).await;
+    let mut parked = shop.look(&shop.dead).await;
+    parked.sort_by_key(|message| poison.iter().position(|body| message.body() == Some(body)));
+    assert_eq!(parked.iter().filter_map(|message| message.body()).collect::<Vec<_>>(), poison);
+    for message in &parked {
+        assert!(text(message, attributes::REASON).is_some_and(|reason| !reason.is_empty()));
+        assert_eq!(text(message, "a1"), Some("v"));
+    }
+    assert_eq!(log.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_ten_attributes_are_used_is_parked_as_it_is() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_with(&shop.urls.blue, &versioned("2.0", "a"), 10).await;
+    let policy = UnknownPolicy::PassToOtherColor;
+    let running = shop.blue(writing(&log, policy), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    running.stop(SOON).await;
+    let parked = shop.look(&shop.dead).await;
+    assert_eq!(parked[0].message_attributes.as_ref().unwrap().len(), 10);
+    assert_eq!(shop.counts(&shop.urls.green).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_two_queues_a_message_is_passed_to_the_other_color_which_handles_it() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let id = shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;
+    let policy = UnknownPolicy::PassToOtherColor;
+    let running = shop.blue(writing(&log, policy), ConsumerConfig::default());
+    until(|| running.handle.report().passed == 1).await;
+    running.stop(SOON).await;
+    let passed = shop.look(&shop.urls.green).await;
+    assert_eq!(passed[0].body(), Some(&*versioned("2.0", "a")));
+    assert_eq!(text(&passed[0], attributes::ORIGINAL_ID), Some(&*id));
+    assert_eq!(text(&passed[0], attributes::PASSES), Some("1"));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_colors_never_play_ping_pong() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put(&shop.urls.blue, &versioned("3.0", "a")).await;
+    let [blue, green] = [Blue, Green].map(|color| {
+        let own = Subscription::own(&shop.separate(), color, &shop.dead);
+        let dispatch = writing(&log, UnknownPolicy::PassToOtherColor);
+        shop.consume(own, following(Some(500)), dispatch, ConsumerConfig::default())
+    });
+    seconds(600).await;
+    let (blue, green) = (blue.stop(SOON).await, green.stop(SOON).await);
+    assert_eq!((blue.passed, green.passed, blue.parked + green.parked), (1, 1, 1));
+    let parked = shop.look(&shop.dead).await;
+    let reason = text(&parked[0], attributes::REASON);
+    assert_eq!(reason, Some("neither color knows it: passed on 2 times"));
+    assert_eq!(parked[0].body(), Some(&*versioned("3.0", "a")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_shared_queue_a_message_waits_for_the_other_color_and_is_parked_at_last() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let dispatch = writing(&log, UnknownPolicy::PassToOtherColor);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    // Four times it is hidden for 30 s, the fifth receive is the last.
+    seconds(115).await;
+    assert_eq!((running.handle.report().awaited, running.handle.report().parked), (4, 0));
+    seconds(10).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.awaited, report.parked), (5, 4, 1));
+    let parked = shop.look(&shop.dead).await;
+    let reason = text(&parked[0], attributes::REASON);
+    assert_eq!(reason, Some("the other color did not take it in 5 receives"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_parked_stays_in_its_queue() {
+    use bluegreen_local::{Calls, Fault, Rule, Service};
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put(&shop.urls.blue, "poison").await;
+    let sends = Calls::to(Service::Sqs).operation("SendMessage").access_key("blue");
+    let refused = shop.world.faults().inject(Rule::new(sends, Fault::AccessDenied));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().failed == 3).await;
+    drop(refused);
+    until(|| running.handle.report().parked == 1).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.failed, report.parked), (3, 1));
+    assert_eq!(shop.look(&shop.dead).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_ask_for_any_outcome() {
+    use bluegreen_queue::Outcome;
+    let (shop, log) = (Shop::open().await, Log::default());
+    for name in ["done", "later", "park", "pass"] {
+        shop.put(&shop.urls.blue, &order(name)).await;
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        seen.add(format!("{} {}", order.order, context.receive_count()));
+        std::future::ready(Ok(match (&*order.order, context.receive_count()) {
+            ("later", 1) => Outcome::RetryAfter(Duration::from_secs(100)),
+            ("park", _) => Outcome::Park("no stock".to_owned()),
+            ("pass", _) => Outcome::PassOn,
+            _ => Outcome::Done,
+        }))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    seconds(90).await;
+    assert_eq!(log.len(), 4);
+    seconds(20).await;
+    let report = running.stop(SOON).await;
+    assert_eq!(log.lines().last().unwrap(), "later 2");
+    assert_eq!((report.handled, report.retried, report.parked, report.passed), (2, 1, 1, 1));
+    let parked = shop.look(&shop.dead).await;
+    assert_eq!(text(&parked[0], attributes::REASON), Some("no stock"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tower_layer_fits_around_the_dispatch() {
+    use bluegreen_core::Stop;
+    use bluegreen_queue::{Consumer, Outcome};
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put(&shop.urls.blue, &order("a")).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            seconds(if context.receive_count() == 1 { 100 } else { 1 }).await;
+            log.add(format!("{} {}", order.order, context.receive_count()));
+            Ok(Outcome::Done)
+        }
+    });
+    let layered = tower::timeout::Timeout::new(dispatch, Duration::from_secs(3));
+    let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+    let client = shop.world.sqs_as("blue");
+    let config = ConsumerConfig::default();
+    let (handle, consumer) = Consumer::new(client, own, following(None), layered, config).unwrap();
+    let (stopper, stop) = Stop::new();
+    let driver = tokio::spawn(consumer.run(stop));
+    log.reach(1).await;
+    stopper.stop(SOON);
+    driver.await.unwrap().unwrap();
+    assert_eq!((log.lines(), handle.report().failed), (vec!["a 2".to_owned()], 1));
+}

@@ -1,0 +1,205 @@
+//! Failing handlers, failing calls: nothing spins, nothing is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bluegreen_core::Stop;
+use bluegreen_local::{Calls, Fault, Rule, Service, World};
+use bluegreen_queue::{Consumer, ConsumerConfig, ConsumerError, Subscription, UnknownPolicy};
+
+use crate::shop::{Blue, Log, Shop, following, on, seconds, until, writing};
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_message_comes_back_later_and_later_and_never_at_once() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let seen = log.clone();
+    let begun = tokio::time::Instant::now();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        seen.add(begun.elapsed().as_secs().to_string());
+        let log = seen.clone();
+        async move {
+            if log.len() > 100 {
+                // A hot loop would stop the paused clock: let it go on, and the test fail.
+                std::future::pending::<()>().await;
+            }
+            assert_ne!(context.receive_count() % 2, 0, "every second time it panics");
+            Err("not today".into())
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    seconds(3600).await;
+    let report = running.stop(SOON).await;
+    let times: Vec<u64> = log.lines().iter().map(|line| line.parse().unwrap()).collect();
+    assert!((4..60).contains(&times.len()), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] > pair[0]), "{times:?}");
+    assert!(times[times.len() - 1] - times[times.len() - 2] > times[1] - times[0], "{times:?}");
+    assert_eq!(report.failed, report.received);
+    assert_eq!(report.handled, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_receives_do_not_spin_and_end_with_the_outage() {
+    for fault in [Fault::AccessDenied, Fault::Throttle, Fault::Reset, Fault::Hang] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 1).await;
+        let receives = Calls::to(Service::Sqs).operation("ReceiveMessage").access_key("blue");
+        let outage = shop.world.faults().inject(Rule::new(receives, fault));
+        let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+        seconds(600).await;
+        let errors = running.handle.report().receive_errors;
+        assert!((10..80).contains(&errors), "{fault:?}: {errors}");
+        drop(outage);
+        log.reach(1).await;
+        running.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_exist_is_said_at_once() {
+    let shop = Shop::open().await;
+    let url = format!("{}-nowhere", shop.urls.blue);
+    let own = Subscription::own(&bluegreen_queue::Queues::Shared(url.clone()), Blue, &shop.dead);
+    let dispatch = writing(&Log::default(), UnknownPolicy::Park);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    let error = running.driver.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), format!("the queue {url} does not exist"));
+    assert!(matches!(error, ConsumerError::QueueMissing { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_reply_is_lost_or_that_fails_is_made_again() {
+    for fault in [Fault::LostReply, Fault::Throttle, Fault::AccessDenied, Fault::Hang] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 3).await;
+        let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+        let outage = shop.world.faults().inject(Rule::new(deletes, fault).first(4));
+        let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+        log.reach(3).await;
+        seconds(120).await;
+        let struck = outage.count();
+        let report = running.stop(SOON).await;
+        assert_eq!((report.received, report.undeleted), (3, 0), "{fault:?} struck {struck} times");
+        assert!(struck >= 3, "{fault:?}");
+        assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_deleted_while_its_lease_lasts_is_counted_and_comes_again() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+    let outage = shop.world.faults().inject(Rule::new(deletes, Fault::AccessDenied));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    log.reach(2).await;
+    assert_eq!(running.handle.report().undeleted, 1);
+    // Between two tries it waits longer and longer: half a minute is a few of them.
+    assert!(outage.count() < 30, "{}", outage.count());
+    drop(outage);
+    running.stop(SOON).await;
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_of_a_delete_that_fail_are_deleted_again() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 10).await;
+    let refused = Arc::new(AtomicU64::new(0));
+    let client = client(PartlyFailing { world: shop.world.clone(), refused: Arc::clone(&refused) });
+    let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+    let dispatch = writing(&log, UnknownPolicy::Park);
+    let config = ConsumerConfig::default();
+    let (handle, consumer) = Consumer::new(client, own, following(None), dispatch, config).unwrap();
+    let (stopper, stop) = Stop::new();
+    let driver = tokio::spawn(consumer.run(stop));
+    log.reach(10).await;
+    until(|| refused.load(Ordering::SeqCst) == 2).await;
+    seconds(60).await;
+    assert_eq!((handle.report().handled, handle.report().undeleted), (10, 0));
+    stopper.stop(SOON);
+    driver.await.unwrap().unwrap();
+    assert_eq!((log.len(), shop.counts(&shop.urls.blue).await), (10, (0, 0)));
+}
+
+/// Answers two deletes with their first entry failed, for no fault of the caller.
+#[derive(Clone, Debug)]
+struct PartlyFailing {
+    world: World,
+    refused: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Connector {
+    world: SharedHttpConnector,
+    refused: Arc<AtomicU64>,
+}
+
+impl HttpClient for PartlyFailing {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let world = self.world.http_client().http_connector(settings, components);
+        SharedHttpConnector::new(Connector { world, refused: Arc::clone(&self.refused) })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let world = self.world.clone();
+        let is_delete =
+            request.headers().get("x-amz-target") == Some("AmazonSQS.DeleteMessageBatch");
+        if !is_delete || self.refused.load(Ordering::SeqCst) == 2 {
+            return world.call(request);
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        let mut body: serde_json::Value =
+            serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let entries = body["Entries"].as_array_mut().unwrap();
+        let failed = serde_json::json!([{
+            "Id": entries.remove(0)["Id"], "SenderFault": false, "Code": "InternalError",
+        }]);
+        if entries.is_empty() {
+            let answer = serde_json::json!({ "Failed": failed }).to_string();
+            return HttpConnectorFuture::ready(Ok(ok(answer)));
+        }
+        *request.body_mut() = SdkBody::from(body.to_string());
+        HttpConnectorFuture::new(async move {
+            let response = world.call(request).await?;
+            let mut answer: serde_json::Value =
+                serde_json::from_slice(response.body().bytes().unwrap()).unwrap();
+            answer["Failed"] = failed;
+            Ok(ok(answer.to_string()))
+        })
+    }
+}
+
+fn ok(body: String) -> HttpResponse {
+    HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body))
+}
+
+fn client(http: PartlyFailing) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(World::REGION))
+        .credentials_provider(Credentials::new("blue", "secret", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .http_client(SharedHttpClient::new(http))
+        .build();
+    Client::from_conf(config)
+}

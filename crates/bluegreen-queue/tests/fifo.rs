@@ -1,0 +1,101 @@
+//! FIFO queues: groups one by one, beside each other.
+
+use std::time::Duration;
+
+use bluegreen_queue::{
+    ConsumerConfig, Outcome, Producer, ProducerConfig, Queues, SendError, Subscription,
+    UnknownPolicy,
+};
+
+use crate::shop::{Blue, Log, Order, Shop, following, on, seconds, until};
+
+const SOON: Duration = Duration::from_secs(5);
+
+fn producer(shop: &Shop, queues: Queues) -> Producer {
+    let config = ProducerConfig::default().with_clock(shop.world.clock());
+    Producer::new(shop.world.sqs_as("producer"), queues, following(None), Blue, config).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_keeps_its_order_and_a_failure_holds_only_its_own_group() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..5 {
+        for group in ["a", "b"] {
+            let order = Order { order: format!("{group}{n}") };
+            producer.send(&order, group).await.unwrap();
+        }
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            // The earlier takes longer: without order it would end last.
+            let place = u64::from(order.order.as_bytes()[1] - b'0');
+            tokio::time::sleep(Duration::from_millis(100 - 20 * place)).await;
+            if order.order == "a2" && context.receive_count() == 1 {
+                return Err("not yet".into());
+            }
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    log.reach(10).await;
+    let report = running.stop(SOON).await;
+    let of = |group| log.lines().into_iter().filter(move |line| line.starts_with(group));
+    assert_eq!(of("a").collect::<Vec<_>>(), ["a0", "a1", "a2", "a3", "a4"]);
+    assert_eq!(of("b").collect::<Vec<_>>(), ["b0", "b1", "b2", "b3", "b4"]);
+    assert_eq!((report.failed, report.released, report.handled), (1, 2, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_the_rest_of_a_group_is_released_unhandled() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..4 {
+        producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        let log = seen.clone();
+        async move {
+            seconds(3).await;
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().received == 4).await;
+    let report = running.stop(Duration::from_secs(30)).await;
+    assert_eq!((report.handled, report.released), (1, 3));
+    assert_eq!((log.lines(), shop.counts(&shop.urls.blue).await), (vec!["0".to_owned()], (3, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_or_passed_on_keeps_its_group() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let sent = producer(&shop, shop.separate()).send(&Order { order: "a".to_owned() }, "g").await;
+    assert_eq!(sent.unwrap().color, Some(Blue));
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        std::future::ready(Ok(Outcome::PassOn))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().passed == 1).await;
+    running.stop(SOON).await;
+    assert_eq!(shop.counts(&shop.urls.green).await, (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_a_group_is_refused_by_name() {
+    let shop = Shop::with(".fifo").await;
+    let producer = producer(&shop, shop.shared());
+    for key in ["", "a b", "\u{e4}", &"k".repeat(129)] {
+        let error = producer.send(&Order { order: "a".to_owned() }, key).await.unwrap_err();
+        assert!(matches!(&error, SendError::Key { found } if found == key), "{error}");
+    }
+}

@@ -1,0 +1,183 @@
+//! Who consumes, by color and phase.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bluegreen_core::{
+    Deployment, FollowConfig, Following, MemoryStore, Release, ServiceIdentity, Share, Stop, update,
+};
+use bluegreen_local::{Calls, Service};
+use bluegreen_queue::{ConsumerConfig, Flow, Outcome, Queues, Subscription, UnknownPolicy};
+
+use crate::shop::{
+    Blue, Green, Log, Shop, deployment, following, key, on, seconds, until, writing,
+};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// A store, and a handle that follows it.
+fn live() -> (Arc<MemoryStore>, Following) {
+    let store = Arc::new(MemoryStore::new());
+    let me = ServiceIdentity::new(key(), Green, Release::new("2").unwrap(), "one");
+    let (following, follower) =
+        Following::new(Arc::clone(&store), me, FollowConfig::default().with_seed(1)).unwrap();
+    tokio::spawn(follower.run(Stop::never()));
+    (store, following)
+}
+
+async fn share(store: &Arc<MemoryStore>, green: u16) {
+    let share = Share::per_mille(green).unwrap();
+    update(store, &key(), |present: Option<&Deployment>| match present {
+        None => Ok(deployment(None)),
+        Some(present) if present.phase().candidate().is_none() => {
+            Ok(present.begin(Green, Release::new("2").unwrap())?)
+        }
+        Some(present) => Ok(present.shift(share)?),
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_at_share_zero_touches_nothing_until_the_gate_opens() {
+    for queues in [Shop::separate as fn(&Shop) -> Queues, Shop::shared] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        let (store, following) = live();
+        let own = Subscription::own(&queues(&shop), Green, &shop.dead);
+        shop.put_orders(own.url(), 3).await;
+        let dispatch = writing(&log, UnknownPolicy::Park);
+        let config = ConsumerConfig::default();
+        let running = shop.consume(own, following, dispatch, config);
+        let receives = || shop.world.calls(Service::Sqs, "ReceiveMessage");
+        // Nothing is known at first; then blue alone in the shared mode; then the shift at 0.
+        seconds(60).await;
+        assert_eq!((receives(), running.handle.flow()), (0, Flow::Closed));
+        share(&store, 0).await;
+        share(&store, 0).await;
+        seconds(60).await;
+        let log_before = log.len();
+        assert_eq!((receives(), log_before, running.handle.flow()), (0, 0, Flow::Closed));
+        share(&store, 500).await;
+        log.reach(3).await;
+        running.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_closes_releases_what_the_open_receive_returns() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let (store, following) = live();
+    share(&store, 0).await;
+    share(&store, 0).await;
+    share(&store, 500).await;
+    let own = Subscription::own(&shop.separate(), Green, &shop.dead);
+    let receives = Calls::to(Service::Sqs).operation("ReceiveMessage").access_key("green");
+    let hold = shop.world.faults().hold_reply(receives, 1);
+    shop.put_orders(own.url(), 2).await;
+    let dispatch = writing(&log, UnknownPolicy::Park);
+    let config = ConsumerConfig::default().with_poll_grace(Duration::from_secs(5));
+    let running = shop.consume(own, following, dispatch, config);
+    hold.reached().await;
+    share(&store, 0).await;
+    until(|| running.handle.flow() == Flow::Closed).await;
+    seconds(1).await;
+    hold.release();
+    until(|| running.handle.report().released == 2).await;
+    seconds(1).await;
+    assert_eq!(shop.counts(&shop.urls.green).await, (2, 0));
+    assert_eq!(log.len(), 0);
+    assert_eq!(shop.calls(Green, "ReceiveMessage"), 1);
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_gives_an_idle_receive_up_within_its_grace() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let (store, following) = live();
+    share(&store, 0).await;
+    share(&store, 0).await;
+    share(&store, 500).await;
+    let own = Subscription::own(&shop.separate(), Green, &shop.dead);
+    let running =
+        shop.consume(own, following, writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| shop.calls(Green, "ReceiveMessage") == 1).await;
+    share(&store, 0).await;
+    until(|| running.handle.flow() == Flow::Closed).await;
+    seconds(2).await;
+    // The receive would have waited for 20 s and taken this.
+    shop.put_orders(&shop.urls.green, 1).await;
+    seconds(30).await;
+    assert_eq!(shop.counts(&shop.urls.green).await, (1, 0));
+    assert_eq!((log.len(), running.handle.report().received), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_switch_the_old_color_finishes_its_queue_and_the_new_one_may_adopt_it() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 3).await;
+    let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+    let dispatch = writing(&log, UnknownPolicy::Park);
+    let blue = shop.consume(own, following(Some(1000)), dispatch, ConsumerConfig::default());
+    log.reach(3).await;
+    blue.stop(SOON).await;
+
+    shop.put_orders(&shop.urls.blue, 2).await;
+    let shifted = deployment(Some(1000));
+    let committed = shifted.commit().unwrap();
+    // Not before the old color cannot be asked back.
+    for (deployment, adopted) in [(shifted, 0), (committed, 2)] {
+        let (log, phase) = (Log::default(), deployment.phase());
+        let other = Subscription::adopted(&shop.separate(), Green, &shop.dead).unwrap();
+        let dispatch = writing(&log, UnknownPolicy::Park);
+        let green =
+            shop.consume(other, Following::fixed(deployment), dispatch, ConsumerConfig::default());
+        seconds(30).await;
+        green.stop(SOON).await;
+        assert_eq!(log.len(), adopted, "{phase}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_shared_queue_the_share_bounds_what_a_candidate_has_in_hand() {
+    for (share, most, per_minute) in [(100, 1, 60), (300, 3, 180), (20, 1, 12)] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 200).await;
+        let own = Subscription::own(&shop.shared(), Green, &shop.dead);
+        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (seen, highest) = (log.clone(), Arc::clone(&peak));
+        let dispatch = on(UnknownPolicy::Park, move |order, _| {
+            let (log, now, highest) = (seen.clone(), Arc::clone(&now), Arc::clone(&highest));
+            async move {
+                highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                seconds(1).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                log.add(order.order);
+                Ok(Outcome::Done)
+            }
+        });
+        let running =
+            shop.consume(own, following(Some(share)), dispatch, ConsumerConfig::default());
+        seconds(60).await;
+        assert_eq!(peak.load(Ordering::SeqCst), most, "{share}");
+        let handled = log.len();
+        // Never nothing, and about the part of 600 a minute that ten permits would handle.
+        assert!(handled > 0 && handled.abs_diff(per_minute) <= per_minute / 4 + 6, "{handled}");
+        running.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_consumer_receives_nothing_until_it_is_resumed() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    running.handle.pause();
+    seconds(30).await;
+    let before = shop.calls(Blue, "");
+    shop.put_orders(&shop.urls.blue, 1).await;
+    seconds(60).await;
+    assert_eq!((shop.calls(Blue, ""), log.len()), (before, 0));
+    running.handle.resume();
+    log.reach(1).await;
+    running.stop(SOON).await;
+}

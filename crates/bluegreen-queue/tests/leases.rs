@@ -1,0 +1,114 @@
+//! Visibility: extended while a handler runs, not a moment longer, and said when it is lost.
+
+use std::time::Duration;
+
+use bluegreen_local::{Calls, Fault, Rule, Service};
+use bluegreen_queue::{ConsumerConfig, Outcome, UnknownPolicy};
+
+use crate::shop::{Blue, Log, Shop, on, seconds, until};
+
+const SOON: Duration = Duration::from_secs(5);
+const EXTEND: &str = "ChangeMessageVisibilityBatch";
+
+#[tokio::test(start_paused = true)]
+async fn slow_messages_are_handled_once_with_one_heartbeat_for_all() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 10).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            seconds(600).await;
+            assert!(!context.is_lease_lost());
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(10).await;
+    let extensions = shop.calls(Blue, EXTEND);
+    // Every 12 s one call for all ten.
+    assert!((48..=52).contains(&extensions), "{extensions}");
+    seconds(60).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.handled, report.lost_leases), (10, 10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_stops_with_the_message() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 2).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            seconds(20).await;
+            log.add(&*order.order);
+            match (&*order.order, context.receive_count()) {
+                ("0", 1) => Ok(Outcome::RetryAfter(Duration::from_secs(1000))),
+                _ => Ok(Outcome::Done),
+            }
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(2).await;
+    seconds(1).await;
+    let calls = (shop.calls(Blue, EXTEND), shop.calls(Blue, "DeleteMessageBatch"));
+    seconds(900).await;
+    // Neither the deleted message nor the one that waits is touched again, nor does it appear.
+    assert_eq!((shop.calls(Blue, EXTEND), shop.calls(Blue, "DeleteMessageBatch")), calls);
+    assert_eq!(log.len(), 2);
+    log.reach(3).await;
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_told_when_its_lease_is_lost() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
+    let refused = shop.world.faults().inject(Rule::new(extends, Fault::AccessDenied));
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        let log = seen.clone();
+        async move {
+            let begun = tokio::time::Instant::now();
+            tokio::select! {
+                () = context.lease_lost() => log.add(format!("lost {}", begun.elapsed().as_secs())),
+                () = seconds(35) => log.add("finished"),
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    // Room for one message, so that the second receive comes after the first handler has left.
+    let running = shop.blue(dispatch, ConsumerConfig::default().with_concurrency(1));
+    log.reach(1).await;
+    assert_eq!(log.lines(), ["lost 30"]);
+    assert!(refused.count() >= 3, "tried {} times", refused.count());
+    assert_eq!(running.handle.report().lost_leases, 1);
+    drop(refused);
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_hangs_is_tried_again_before_the_lease_ends() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
+    let hung = shop.world.faults().inject(Rule::new(extends, Fault::Hang).first(1));
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        let log = seen.clone();
+        async move {
+            seconds(100).await;
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(1).await;
+    assert_eq!(hung.count(), 1);
+    until(|| shop.calls(Blue, "DeleteMessageBatch") == 1).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.handled, report.lost_leases), (1, 1, 0));
+}

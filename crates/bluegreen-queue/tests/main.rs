@@ -1,0 +1,17 @@
+//! The consumer and the producer against the stand-in for SQS, in-process, on a paused clock.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod dispatching;
+mod failures;
+mod fifo;
+mod gates;
+mod leases;
+mod producing;
+mod shop;
+mod stopping;
+mod throughput;
