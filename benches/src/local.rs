@@ -19,7 +19,12 @@ use crate::figure::{Figure, Printer};
 /// Cycles of one round: ten sends, one receive, one batch delete each.
 const CYCLES: u32 = 200;
 
-pub(crate) async fn run(printer: Printer, rounds: usize) -> Result<()> {
+pub(crate) fn run(printer: Printer, rounds: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(measure(printer, rounds))
+}
+
+async fn measure(printer: Printer, rounds: usize) -> Result<()> {
     let world = World::new();
     let url = world.sqs().create_queue().queue_name("bench").send().await?;
     let url = url.queue_url().unwrap_or_default().to_owned();
@@ -34,7 +39,8 @@ pub(crate) async fn run(printer: Printer, rounds: usize) -> Result<()> {
         }
     }
     let [floor, ours] = spent.map(|cases| cases.map(cpu::median));
-    for ((case, floor), ours) in ["send", "receive-10", "delete-batch-10"].iter().zip(floor).zip(ours)
+    for ((case, floor), ours) in
+        ["send", "receive-10", "delete-batch-10"].iter().zip(floor).zip(ours)
     {
         for (who, metric, value) in [
             ("floor", "cpu_us_per_call", floor),
@@ -53,7 +59,12 @@ async fn round(client: &Client, url: &str) -> Result<[f64; 3]> {
     for _ in 0..CYCLES {
         let start = cpu::nanoseconds();
         for _ in 0..10 {
-            client.send_message().queue_url(url).message_body("{\"version\":\"1.0\"}").send().await?;
+            client
+                .send_message()
+                .queue_url(url)
+                .message_body("{\"version\":\"1.0\"}")
+                .send()
+                .await?;
         }
         let sent = cpu::nanoseconds();
         let received =
@@ -107,7 +118,8 @@ impl HttpConnector for Canned {
         let body = match target {
             "AmazonSQS.ReceiveMessage" => receive_reply(),
             "AmazonSQS.DeleteMessageBatch" => r#"{"Successful":[],"Failed":[]}"#.to_owned(),
-            _ => r#"{"MessageId":"0","MD5OfMessageBody":"edce6d2b0b3f9ac1ab7e5bbd6ff2b6a2"}"#.to_owned(),
+            _ => r#"{"MessageId":"0","MD5OfMessageBody":"edce6d2b0b3f9ac1ab7e5bbd6ff2b6a2"}"#
+                .to_owned(),
         };
         let reply = http::Response::builder()
             .header("content-type", "application/x-amz-json-1.0")

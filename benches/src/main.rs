@@ -22,16 +22,15 @@ struct Arguments {
     quick: bool,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let Arguments { name, json, quick } = Arguments::parse();
     let (printer, rounds) = (Printer { json }, if quick { 3 } else { 11 });
     match name.as_str() {
-        "health" => health::run(printer, rounds).await,
-        "local" => local::run(printer, rounds).await,
+        "health" => health::run(printer, rounds),
+        "local" => local::run(printer, rounds),
         "all" => {
-            health::run(printer, rounds).await?;
-            local::run(printer, rounds).await
+            health::run(printer, rounds)?;
+            local::run(printer, rounds)
         }
         other => bail!("no bench is called {other:?}: there are health, local and all"),
     }

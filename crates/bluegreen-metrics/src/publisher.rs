@@ -64,7 +64,9 @@ impl Publisher {
             () = stop.expired() => {}
         }
         flusher.abandon();
-        Ok(PublishReport { stats: metrics.stats() })
+        let stats = metrics.stats();
+        tracing::info!(?stats, "publishing has ended");
+        Ok(PublishReport { stats })
     }
 }
 

@@ -96,8 +96,14 @@ impl Stage {
         let proxy_address = front.local_addr()?;
         drivers.spawn(ignore(driver.run(front, stop)));
 
-        let surroundings =
-            Surroundings { aws, database: urls, store: format!("file:{}", folder.display()), logs };
+        let surroundings = Surroundings {
+            aws,
+            database: urls,
+            store: format!("file:{}", folder.display()),
+            logs,
+            program: None,
+            variables: Vec::new(),
+        };
         Ok(Self {
             world,
             service,

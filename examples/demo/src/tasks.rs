@@ -27,6 +27,10 @@ pub struct Surroundings {
     pub store: String,
     /// Where logs go.
     pub logs: PathBuf,
+    /// The `orders` program; beside this one where nothing is given.
+    pub program: Option<PathBuf>,
+    /// Further variables, which win over those of the demo.
+    pub variables: Vec<(String, String)>,
 }
 
 /// One running task.
@@ -49,7 +53,8 @@ impl Surroundings {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let log = File::create(self.logs.join(format!("{name}.log")))?;
-        let process = Command::new(orders_binary()?)
+        let program = self.program.clone().map_or_else(orders_binary, Ok)?;
+        let process = Command::new(program)
             .env_clear()
             .env("ENVIRONMENT_COLOR", color.as_str())
             .env("SERVICE_NAME", "orders")
@@ -65,7 +70,9 @@ impl Surroundings {
             // Faults single out a color's release by the key it signs with.
             .env("AWS_ACCESS_KEY_ID", access_key(color, release))
             .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("NO_COLOR", "1")
             .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -89,6 +96,14 @@ impl Task {
         id.with_context(|| format!("{} has ended already", self.name))
     }
 
+    /// Sends SIGTERM and does not wait.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn terminate(&self) -> Result<()> {
+        Ok(kill_process(self.pid()?, Signal::TERM)?)
+    }
+
     /// Whether it has ended by itself, and how.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
@@ -99,7 +114,7 @@ impl Task {
     /// # Errors
     /// When it does not end in time, or ends with another exit code than 0.
     pub async fn stop(mut self) -> Result<()> {
-        kill_process(self.pid()?, Signal::TERM)?;
+        self.terminate()?;
         match timeout(STOP_TIMEOUT, self.process.wait()).await {
             Ok(status) => {
                 let status = status?;
