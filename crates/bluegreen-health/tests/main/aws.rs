@@ -1,0 +1,132 @@
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use bluegreen_core::Stop;
+use bluegreen_health::{DynamoProbe, Health, Probe, SqsProbe};
+use bluegreen_local::{Calls, Fault, Rule, Service, World};
+
+use crate::scene::{check, identity};
+
+async fn orders_table(world: &World) {
+    let attribute = |name: &str| {
+        let kind = ScalarAttributeType::S;
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
+    };
+    let element = |name: &str, kind| {
+        KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap()
+    };
+    let table = world.dynamodb().create_table().table_name("orders");
+    let table = table.attribute_definitions(attribute("PK")).attribute_definitions(attribute("SK"));
+    let table = table.key_schema(element("PK", KeyType::Hash));
+    let table = table.key_schema(element("SK", KeyType::Range));
+    table.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
+}
+
+fn orders_probe(world: &World) -> DynamoProbe {
+    DynamoProbe::new(world.dynamodb(), "orders").key("PK", "health").key("SK", "health")
+}
+
+/// Runs a probe until it has said something, and answers what.
+async fn ask(probe: impl Into<Probe>) -> serde_json::Value {
+    let (health, refresher) = Health::builder(&identity()).probe("it", probe).build().unwrap();
+    let refresher = refresher.run(Stop::never());
+    tokio::pin!(refresher);
+    loop {
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now() => {}
+            _ = &mut refresher => unreachable!(),
+        }
+        let check = check(&health, "it").await;
+        if check["message"] != "not checked yet" {
+            return check;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_existing_table_is_healthy_with_or_without_the_item() {
+    let world = World::new();
+    orders_table(&world).await;
+    assert_eq!(ask(orders_probe(&world)).await["status"], "healthy");
+    assert_eq!(world.calls(Service::DynamoDb, "GetItem"), 1);
+    // The data plane alone: the control plane's quota is the account's.
+    for operation in ["ListTables", "DescribeTable"] {
+        assert_eq!(world.calls(Service::DynamoDb, operation), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_table_and_a_wrong_key_are_misconfigured() {
+    let world = World::new();
+    assert_eq!(ask(orders_probe(&world)).await["class"], "misconfigured");
+    orders_table(&world).await;
+    let wrong = DynamoProbe::new(world.dynamodb(), "orders").key("id", "health");
+    assert_eq!(ask(wrong).await["class"], "misconfigured");
+}
+
+#[tokio::test]
+async fn faults_of_dynamodb_have_their_class_and_are_not_retried() {
+    let cases = [
+        (Fault::Throttle, "throttled"),
+        (Fault::AccessDenied, "denied"),
+        (Fault::InternalError, "failed"),
+        (Fault::Reset, "unreachable"),
+    ];
+    let world = World::new();
+    orders_table(&world).await;
+    for (fault, class) in cases {
+        let rule = Rule::new(Calls::to(Service::DynamoDb), fault);
+        let injected = world.faults().inject(rule);
+        assert_eq!(ask(orders_probe(&world)).await["class"], class, "{fault:?}");
+        assert_eq!(injected.count(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_table_degrades_a_process_that_runs_and_a_denied_one_takes_it_out() {
+    tokio::time::pause();
+    let world = World::new();
+    orders_table(&world).await;
+    for (fault, status) in [(Fault::Throttle, 200), (Fault::AccessDenied, 503)] {
+        let builder = Health::builder(&identity()).probe("table", orders_probe(&world));
+        let (health, refresher) = builder.build().unwrap();
+        let running = tokio::spawn(refresher.run(Stop::never()));
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(crate::scene::ask(&health, "/health").await.0, 200);
+        let _fault = world.faults().inject(Rule::new(Calls::to(Service::DynamoDb), fault));
+        tokio::time::sleep(std::time::Duration::from_secs(12)).await;
+        assert_eq!(crate::scene::ask(&health, "/health").await.0, status, "{fault:?}");
+        running.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_queue_shows_its_depth() {
+    let world = World::new();
+    let sqs = world.sqs();
+    let queue = sqs.create_queue().queue_name("orders").send().await.unwrap();
+    let url = queue.queue_url().unwrap();
+    for _ in 0..3 {
+        sqs.send_message().queue_url(url).message_body("order").send().await.unwrap();
+    }
+    sqs.receive_message().queue_url(url).send().await.unwrap();
+    let check = ask(SqsProbe::new(sqs, url)).await;
+    assert_eq!(check["status"], "healthy");
+    assert_eq!(check["observed"]["visible_messages"], 2);
+    assert_eq!(check["observed"]["messages_under_way"], 1);
+}
+
+#[tokio::test]
+async fn faults_of_sqs_have_their_class() {
+    let world = World::new();
+    let sqs = world.sqs();
+    let queue = sqs.create_queue().queue_name("orders").send().await.unwrap();
+    let url = queue.queue_url().unwrap();
+    let missing = url.replace("orders", "missing");
+    assert_eq!(ask(SqsProbe::new(sqs.clone(), missing)).await["class"], "misconfigured");
+    for (fault, class) in [(Fault::Throttle, "throttled"), (Fault::AccessDenied, "denied")] {
+        let _fault = world.faults().inject(Rule::new(Calls::to(Service::Sqs), fault));
+        assert_eq!(ask(SqsProbe::new(sqs.clone(), url)).await["class"], class, "{fault:?}");
+    }
+}

@@ -1,0 +1,223 @@
+mod descent;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use bluegreen_core::{InFlight, Stop, Stopper};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tower_service::Service;
+
+use crate::driver::{BoxError, Done, DriverEnd, Drivers, Ended, Policy};
+use crate::level::ByLevel;
+use crate::report::{Cause, ShutdownReport};
+use crate::server::Server;
+use crate::signal::Signals;
+use crate::{Level, LifecycleConfig, LifecycleError};
+
+/// The life of a process: its drivers run here, and here it ends, level by level.
+///
+/// Dropped without [`run`](Self::run) it ends its drivers at once.
+#[derive(Debug)]
+#[must_use = "the drivers end when it is dropped"]
+pub struct Lifecycle {
+    config: LifecycleConfig,
+    signals: Signals,
+    trigger: Arc<Notify>,
+    stops: ByLevel<Stopper>,
+    drivers: Drivers,
+    // Of each server, to count what a forced end cuts.
+    requests: Vec<InFlight>,
+    failed: Vec<(String, DriverEnd)>,
+}
+
+/// Asks a process to end, from within. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    notify: Arc<Notify>,
+}
+
+impl Trigger {
+    /// Asks the process to end, as a `SIGTERM` would. Asking again changes nothing.
+    pub fn shut_down(&self) {
+        self.notify.notify_one();
+    }
+}
+
+impl Lifecycle {
+    /// A lifecycle without drivers. From here on signals no longer kill the process: they are kept
+    /// for [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When the budgets do not fit into the time before the kill (the error names their sum),
+    /// outside a tokio runtime, or when the system refuses to listen for signals.
+    pub fn new(config: LifecycleConfig) -> Result<Self, LifecycleError> {
+        config.check()?;
+        tokio::runtime::Handle::try_current().map_err(|_| LifecycleError::NoRuntime)?;
+        Ok(Self {
+            config,
+            signals: Signals::install().map_err(LifecycleError::Signals)?,
+            trigger: Arc::default(),
+            stops: ByLevel::from_fn(|_| Stop::new().0),
+            drivers: Drivers::default(),
+            requests: Vec::new(),
+            failed: Vec::new(),
+        })
+    }
+
+    /// The stop of a level, for what is not a driver here: that of [`Level::Readiness`] for the
+    /// health layer, say.
+    #[must_use]
+    pub fn stop(&self, level: Level) -> Stop {
+        self.stops.get(level).subscribe()
+    }
+
+    /// Something to end the process with from within.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        Trigger { notify: Arc::clone(&self.trigger) }
+    }
+
+    /// Runs a driver that the process cannot do without: should it return before it is asked to,
+    /// fail or panic, the process ends, and says why.
+    ///
+    /// The driver is asked to stop with its level, and cut off at the level's end; the deadline it
+    /// is told is a little sooner, so that it can still report.
+    ///
+    /// ```
+    /// # use bluegreen_core::Stop;
+    /// # use bluegreen_shutdown::{Level, Lifecycle, LifecycleConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// async fn relay(stop: Stop) -> Result<u64, std::io::Error> {
+    ///     stop.requested().await;
+    ///     Ok(0)
+    /// }
+    /// let mut lifecycle = Lifecycle::new(LifecycleConfig::default())?;
+    /// lifecycle.spawn(Level::Producers, "outbox relay", relay);
+    /// # Ok(()) }
+    /// ```
+    pub fn spawn<F, T, E>(
+        &mut self,
+        level: Level,
+        name: impl Into<String>,
+        driver: impl FnOnce(Stop) -> F,
+    ) where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Debug + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let driver = driver(self.stop(level));
+        self.drivers.spawn(level, name.into(), Policy::Essential, reported(driver));
+    }
+
+    /// Runs a driver that the process can do without: its end is logged, and named in the report
+    /// when it failed, and the process goes on.
+    pub fn spawn_optional<F, T, E>(
+        &mut self,
+        level: Level,
+        name: impl Into<String>,
+        driver: impl FnOnce(Stop) -> F,
+    ) where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Debug + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let driver = driver(self.stop(level));
+        self.drivers.spawn(level, name.into(), Policy::Optional, reported(driver));
+    }
+
+    /// Serves HTTP/1 and HTTP/2 with any tower service, an axum `Router` for one, and the default
+    /// [`ServerConfig`](crate::ServerConfig).
+    pub fn serve<S, B>(&mut self, name: impl Into<String>, listener: TcpListener, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.serve_with(name, Server::new(listener, service));
+    }
+
+    /// Runs a server of your own making. From the signal on it asks clients to leave with
+    /// `Connection: close`; it closes its listener at [`Level::Listener`], and answers what is
+    /// under way until the end of [`Level::Requests`].
+    pub fn serve_with<S, B>(&mut self, name: impl Into<String>, server: Server<S>)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let [leaving, close, finish] =
+            [Level::Readiness, Level::Listener, Level::Requests].map(|level| self.stop(level));
+        self.requests.push(server.in_flight());
+        let driver = async move {
+            let server = server.run_through(leaving, close, finish).await;
+            Ok(Done { report: format!("{server:?}"), server: Some(server) })
+        };
+        self.drivers.spawn(Level::Requests, name.into(), Policy::Essential, driver);
+    }
+
+    /// Waits for `SIGTERM`, `SIGINT`, a [`Trigger`] or the end of an essential driver, then goes
+    /// through the levels, each until its drivers are done or its time is over. A second signal
+    /// ends it at once.
+    ///
+    /// Dropped, it ends the drivers at once.
+    pub async fn run(mut self) -> ShutdownReport {
+        let cause = self.cause().await;
+        tracing::info!(%cause, "shutting down");
+        let report = self.descend(cause).await;
+        tracing::info!(%report, "shut down");
+        report
+    }
+
+    async fn cause(&mut self) -> Cause {
+        loop {
+            tokio::select! {
+                biased;
+                signal = self.signals.next() => return Cause::Signal(signal),
+                () = self.trigger.notified() => return Cause::Requested,
+                ended = self.drivers.next_end() => {
+                    if let Some(cause) = self.ended_early(ended) {
+                        return cause;
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended_early(&mut self, ended: Ended) -> Option<Cause> {
+        let Ended { name, policy, end, .. } = ended;
+        match (policy, &end) {
+            (Policy::Essential, _) => {
+                tracing::error!(driver = name, %end, "an essential driver ended early");
+                return Some(Cause::Driver { name, end });
+            }
+            (Policy::Optional, DriverEnd::Finished) => {
+                tracing::info!(driver = name, "an optional driver finished");
+            }
+            (Policy::Optional, _) => {
+                tracing::error!(driver = name, %end, "an optional driver ended; going on");
+                self.failed.push((name, end));
+            }
+        }
+        None
+    }
+}
+
+async fn reported<T, E>(driver: impl Future<Output = Result<T, E>>) -> Result<Done, BoxError>
+where
+    T: Debug,
+    E: Into<BoxError>,
+{
+    let report = driver.await.map_err(Into::into)?;
+    Ok(Done { report: format!("{report:?}"), server: None })
+}

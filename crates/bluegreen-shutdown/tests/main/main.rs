@@ -1,0 +1,8 @@
+//! The public behavior of bluegreen-shutdown.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and the process they start")]
+
+mod http1;
+mod levels;
+mod process;
+mod server;
+mod supervision;
