@@ -55,6 +55,9 @@ pub(crate) fn run() -> Result<()> {
         let port = free_port()?;
         let server = Server((emulator.start)(&bin, port).spawn()?);
         wait_for(port).with_context(|| format!("{} does not answer", emulator.name))?;
+        if emulator.name.starts_with("moto") {
+            orders_runs_on(&bin, port)?;
+        }
         for service in emulator.services {
             let variable = format!("CONFORMANCE_{}_ENDPOINT", service.to_uppercase());
             let endpoint = format!("http://127.0.0.1:{port}");
@@ -79,6 +82,30 @@ fn environment() -> Result<PathBuf> {
         Run::new(bin.join("pip")).args(["install", "--quiet"]).args(PINNED).run()?;
     }
     Ok(bin)
+}
+
+/// What an operator would have set up for the order service, in words that any emulator hears.
+const PREPARE: &str = r#"
+import boto3, sys
+def client(name):
+    return boto3.client(name, endpoint_url=sys.argv[1], region_name="us-east-1",
+                        aws_access_key_id="local", aws_secret_access_key="local")
+for name in ["orders", "orders-green", "orders-dead"]:
+    client("sqs").create_queue(QueueName=name)
+client("dynamodb").create_table(
+    TableName="orders", BillingMode="PAY_PER_REQUEST",
+    AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("PK", "SK")],
+    KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}])
+"#;
+
+/// The very program that runs on our stand-ins passes its flow on an emulator by others.
+fn orders_runs_on(bin: &Path, port: u16) -> Result<()> {
+    let endpoint = format!("http://127.0.0.1:{port}");
+    Run::new(bin.join("python")).args(["-c", PREPARE, &endpoint]).run()?;
+    let flow = "the_same_program_runs_on_other_endpoints_for_single_services";
+    cargo(["test", "--package", "bluegreen-tests", "--package", "orders", flow])
+        .env("CONFORMANCE_ORDERS_ENDPOINT", &endpoint)
+        .run()
 }
 
 /// Runs the checks whose names begin with `prefix`; answers what the test program printed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_config::BehaviorVersion;
-use bluegreen::health::{DynamoProbe, FollowingProbe, Health, PostgresProbe, SqsProbe};
+use bluegreen::health::{DynamoProbe, FollowingProbe, Health, PostgresProbe, Probe, SqsProbe};
 use bluegreen::items::{Table, TableConfig};
 use bluegreen::metrics::Metrics;
 use bluegreen::queue::{Consumer, ConsumerConfig, Producer, ProducerConfig, Subscription};
@@ -71,7 +71,7 @@ async fn serve() -> Result<ShutdownReport> {
         )?,
     };
 
-    // Its own color's queue, and the other's while nobody else may read that.
+    // Its own color's queue, and the other's once that color cannot be asked back.
     let own = Subscription::own(&queues.orders(), me.color, &queues.dead_letters);
     let adopted = Subscription::adopted(&queues.orders(), me.color, &queues.dead_letters);
     for queue in [Some(own), adopted].into_iter().flatten() {
@@ -92,10 +92,12 @@ async fn serve() -> Result<ShutdownReport> {
         let database = database.clone();
         async move { database.get().await }
     };
+    // All tasks share these: one that fails for everybody is no reason to take each of them out.
+    let shared = |probe: Probe| probe.shared();
     let (health, refresher) = Health::builder(&me)
-        .probe("aurora", PostgresProbe::new(connect, |client| client))
-        .probe("dynamodb", table)
-        .probe("sqs", own_queue)
+        .probe("aurora", shared(PostgresProbe::new(connect, |client| client).into()))
+        .probe("dynamodb", shared(table.into()))
+        .probe("sqs", shared(own_queue.into()))
         .probe("deployment", FollowingProbe::new(following))
         .draining_when(app.stop(Level::Readiness))
         .build()?;
