@@ -13,7 +13,8 @@ pub(crate) fn lint() -> Result<()> {
     cargo(["fmt", "--all", "--check"]).run()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--"];
     cargo(clippy).args(["-D", "warnings"]).run()?;
-    minimum_rust()
+    minimum_rust()?;
+    arrows()
 }
 
 pub(crate) fn docs() -> Result<()> {
@@ -49,6 +50,26 @@ fn minimum_rust() -> Result<()> {
         .context("the dependencies state no rust-version")?;
     if highest > stated {
         bail!("a dependency needs Rust {highest:?}, Cargo.toml states {stated:?}");
+    }
+    Ok(())
+}
+
+/// A leaf depends on core alone among our crates; what two leaves share is a noun missing there.
+fn arrows() -> Result<()> {
+    const NO_LEAVES: [&str; 3] = ["bluegreen", "bluegreen-core", "bluegreen-cli"];
+    for folder in std::fs::read_dir(workspace()?.join("crates"))? {
+        let folder = folder?;
+        let leaf = folder.file_name().to_string_lossy().into_owned();
+        if NO_LEAVES.contains(&leaf.as_str()) {
+            continue;
+        }
+        let manifest = std::fs::read_to_string(folder.path().join("Cargo.toml"))?;
+        let section = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let lines = section.lines().take_while(|line| !line.starts_with('['));
+        let ours = lines.filter(|line| line.starts_with("bluegreen"));
+        if let Some(line) = ours.into_iter().find(|line| !line.starts_with("bluegreen-core")) {
+            bail!("{leaf} depends on another leaf: {line}");
+        }
     }
     Ok(())
 }
