@@ -50,7 +50,7 @@ async fn build(root: &Path, project: &Path) -> Result<PathBuf> {
     let target = target.join("copied");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--offline"])
+        .args(["build", "--quiet"])
         .current_dir(project)
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
