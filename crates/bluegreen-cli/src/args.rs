@@ -68,7 +68,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
         timeout: Duration,
     },
-    /// Print a line for each change, until interrupted
+    /// Print a line for each change seen, looking every second, until interrupted
     Watch,
 }
 

@@ -26,6 +26,7 @@ pub(crate) async fn wait(
         let now = Instant::now();
         let members = match store.members(key).await {
             Err(error) if error.is_retryable() && now < deadline => {
+                settling.missed();
                 sleep(LOOK_EVERY).await;
                 continue;
             }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bluegreen::state::AnyStore;
-use bluegreen::{Revision, ServiceKey, Store as _};
+use bluegreen::{Deployment, ServiceKey, Store as _};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -17,15 +17,19 @@ pub(crate) async fn watch(
     key: &ServiceKey,
     output: Output,
 ) -> anyhow::Result<()> {
-    let mut seen = Revision::default();
+    let mut printed: Option<Deployment> = None;
     let mut down = false;
     loop {
         match store.load(key).await {
             Ok(found) => {
                 down = false;
-                if let Some(deployment) = found.filter(|found| found.revision() > seen) {
-                    seen = deployment.revision();
+                // Reads are consistent here: a lower revision is no stale one, but of a record that
+                // was set up anew, and worth a line.
+                if let Some(deployment) = found
+                    && printed.as_ref() != Some(&deployment)
+                {
                     output.print(&status::line(&deployment), &status::json(&deployment))?;
+                    printed = Some(deployment);
                 }
             }
             Err(error) if error.is_retryable() => {

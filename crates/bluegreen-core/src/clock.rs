@@ -27,7 +27,8 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> SystemTime {
         match self.origin {
-            Some((start, since)) => start + since.elapsed(),
+            // At the end of what a system can say it stands still rather than to panic.
+            Some((start, since)) => start.checked_add(since.elapsed()).unwrap_or(start),
             #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
             None => SystemTime::now(),
         }
@@ -50,5 +51,15 @@ mod tests {
         let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(clock.now_millis(), 1_060_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_at_the_end_of_time_stays_there() {
+        let Some(end) = UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX.unsigned_abs())) else {
+            return;
+        };
+        let clock = Clock::starting_at(end);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(clock.now() >= end);
     }
 }

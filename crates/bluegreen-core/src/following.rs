@@ -1,5 +1,7 @@
+mod config;
 mod follower;
 mod packed;
+mod presence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use follower::{FollowConfig, FollowError, FollowReport, Follower, Nothing, Remember};
+pub use config::{FollowConfig, FollowError};
+pub use follower::{FollowReport, Follower, Nothing, Remember};
 
 use crate::{Color, Deployment, Phase, Role, Share};
 use packed::PackedPhase;
@@ -17,6 +20,12 @@ use packed::PackedPhase;
 /// Its [`Follower`] keeps it up to date. What is known never goes back to an earlier revision and
 /// outlives an outage of the store: a control plane that is down must not stop the color that
 /// serves.
+///
+/// A store that is set up anew counts its revisions from 1 again. The handle then stays at what it
+/// knows, until the store has passed that. After a minute [`frozen`](Self::frozen) says so, an
+/// error is logged once, and the process announces that it has seen nothing, so that
+/// [`settled`](crate::settled) waits for it: remove what it remembers on its machine, and restart
+/// it. Within that minute its announcements still name the earlier store's revision.
 #[derive(Clone, Debug)]
 pub struct Following {
     known: watch::Receiver<Known>,
@@ -47,7 +56,8 @@ pub enum Source {
 }
 
 impl Following {
-    /// A handle that always answers the same: for tests, and for services without a store.
+    /// A handle that always answers the same: for tests, and for services without a store. Its one
+    /// deployment is a change to each clone that has not seen it.
     #[must_use]
     pub fn fixed(deployment: Deployment) -> Self {
         let phase = Arc::new(PackedPhase::default());
@@ -58,7 +68,10 @@ impl Following {
             confirmed: None,
             frozen: None,
         };
-        Self { known: watch::channel(known).1, phase }
+        let mut known = watch::channel(known).1;
+        // As with any other handle, what is known first is news.
+        known.mark_changed();
+        Self { known, phase }
     }
 
     /// The deployment, when one is known.
@@ -119,8 +132,9 @@ impl Following {
         self.known.borrow().confirmed.map(|confirmed| confirmed.elapsed())
     }
 
-    /// Why the handle stays at what it knows although the store has more: a record that this
-    /// version of the library cannot read.
+    /// Why the handle stays at what it knows although the store answers with something else: a
+    /// record that this version of the library cannot read, or an earlier revision for more than a
+    /// minute, as of a store that was set up anew.
     #[must_use]
     pub fn frozen(&self) -> Option<Arc<str>> {
         self.known.borrow().frozen.clone()

@@ -168,7 +168,9 @@ impl ServiceIdentity {
     /// | `SERVICE_NAME` | the service |
     /// | `DEPLOYMENT_STAGE` | the stage, optional: `staging`, `production` |
     /// | `SERVICE_RELEASE` | the release, optional: `unreleased` where missing |
-    /// | `SERVICE_INSTANCE` | the instance, optional: host name and process id where missing |
+    /// | `SERVICE_INSTANCE` | the instance, optional: host name, process id and a random number where missing |
+    ///
+    /// An optional variable that is empty counts as missing, but for the release.
     ///
     /// ```
     /// # use bluegreen_core::{Color, ServiceIdentity};
@@ -183,9 +185,11 @@ impl ServiceIdentity {
     ///
     /// # Errors
     /// When a required variable is missing or a value breaks its rules; the error names the
-    /// variable, what was found and what is allowed.
+    /// variable or what it stands for, what was found and what is allowed.
     pub fn from_env() -> Result<Self, IdentityError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        // A value that is no text must be refused by its rule, not taken for a missing one: that
+        // would put a process of a stage among those without.
+        Self::from_lookup(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     /// The same from any source of variables: a map in a test, a configuration file.
@@ -198,17 +202,20 @@ impl ServiceIdentity {
         let color = required("ENVIRONMENT_COLOR")?
             .parse()
             .map_err(|source| IdentityError::Color { variable: "ENVIRONMENT_COLOR", source })?;
+        let filled = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut key = ServiceKey::new(required("SERVICE_NAME")?)?;
-        if let Some(stage) = lookup("DEPLOYMENT_STAGE").filter(|stage| !stage.is_empty()) {
+        if let Some(stage) = filled("DEPLOYMENT_STAGE") {
             key = key.with_stage(stage)?;
         }
         let release =
             Release::new(lookup("SERVICE_RELEASE").unwrap_or_else(|| "unreleased".to_owned()))?;
-        let instance = lookup("SERVICE_INSTANCE").unwrap_or_else(|| {
-            // Containers share process id 1 but not the host name; processes on one host differ
-            // by id.
-            let host = lookup("HOSTNAME").unwrap_or_else(|| "host".to_owned());
-            format!("{host}-{}", std::process::id())
+        let instance = filled("SERVICE_INSTANCE").unwrap_or_else(|| {
+            // Host and process id are for people. Only the random number tells all processes
+            // apart: containers share process id 1, on the host's network its name as well, and a
+            // service under systemd has no HOSTNAME. Two that shared a member record would hide
+            // each other from `settled`.
+            let host = filled("HOSTNAME").unwrap_or_else(|| "host".to_owned());
+            format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
         });
         Ok(Self { key, color, release, instance })
     }
@@ -286,6 +293,41 @@ mod tests {
             })
             .collect();
         assert_eq!(keys, ["staging/orders", "production/orders", "orders"]);
+    }
+
+    #[test]
+    fn two_processes_without_an_instance_of_their_own_never_share_one() {
+        // Containers of one host may share its name, and each has process id 1.
+        let common = [("ENVIRONMENT_COLOR", "blue"), ("SERVICE_NAME", "orders")];
+        for more in [("HOSTNAME", "ip-10-0-0-1"), ("SERVICE_INSTANCE", ""), ("HOSTNAME", "")] {
+            let instance = || from(&[common[0], common[1], more]).unwrap().instance;
+            assert_ne!(instance(), instance(), "{more:?}");
+            assert!(!instance().is_empty() && !instance().starts_with('-'));
+        }
+        let own = [common[0], common[1], ("SERVICE_INSTANCE", "orders-1")];
+        assert_eq!(from(&own).unwrap().instance, "orders-1");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_stage_that_is_no_text_is_refused_and_not_taken_for_none() {
+        use std::os::unix::ffi::OsStrExt as _;
+        const CHILD: &str = "BLUEGREEN_CORE_ODD_STAGE";
+        if std::env::var_os(CHILD).is_some() {
+            let error = ServiceIdentity::from_env().unwrap_err();
+            assert!(matches!(error, IdentityError::Name { field: "stage", .. }), "{error}");
+            return;
+        }
+        let name = "identity::tests::a_stage_that_is_no_text_is_refused_and_not_taken_for_none";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(CHILD, "1")
+            .env("ENVIRONMENT_COLOR", "blue")
+            .env("SERVICE_NAME", "orders")
+            .env("DEPLOYMENT_STAGE", std::ffi::OsStr::from_bytes(b"prod\xff"))
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub struct Member {
     /// What it understands.
     #[serde(default)]
     pub reads: Reads,
-    /// The latest revision it follows; nothing while it knows of no deployment.
+    /// The latest revision of the store that its [`Following`](crate::Following) answers with.
+    /// Nothing while the store has confirmed none: what is only remembered or assumed may be of a
+    /// store that was set up anew since. Work begun before may still run:
+    /// [`InFlight`](crate::InFlight) tells of that.
     pub seen: Option<Revision>,
     /// Counts the announcements of this process, so that each differs from the one before.
     pub beat: u64,
@@ -65,11 +68,12 @@ impl Member {
         Duration::from_millis(self.ttl_ms)
     }
 
-    /// The moment this announcement ends, by the process's own clock.
+    /// The moment this announcement ends, by the process's own clock; at most the year 6429, so
+    /// that sums with it stay within every system's time.
     #[must_use]
     pub fn expires(&self) -> SystemTime {
         UNIX_EPOCH
-            + Duration::from_millis(self.announced_ms.saturating_add(self.ttl_ms).min(1 << 52))
+            + Duration::from_millis(self.announced_ms.saturating_add(self.ttl_ms).min(1 << 47))
     }
 
     /// Whether the process lives, as far as its announcement says.

@@ -3,6 +3,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// Beyond any process's life, and within what every system's clock can say.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// The request to stop, and the moment by which to be done.
 ///
 /// A driver's `run` takes one, works until [`requested`](Self::requested) resolves, finishes what
@@ -52,11 +55,27 @@ impl Stop {
         self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits for the request; answers the deadline.
+    /// Waits for the request; answers the deadline. A later request may still bring it nearer, as
+    /// [`expired`](Self::expired) notices.
     pub async fn requested(&self) -> Instant {
+        self.request_with(|_| true).await
+    }
+
+    /// Waits for the deadline itself: the moment to abandon what is not done.
+    pub async fn expired(&self) {
+        let mut deadline = self.requested().await;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return,
+                nearer = self.request_with(|requested| requested < deadline) => deadline = nearer,
+            }
+        }
+    }
+
+    async fn request_with(&self, fits: impl Fn(Instant) -> bool) -> Instant {
         if let Some(request) = &self.request {
             let mut request = request.clone();
-            if let Ok(deadline) = request.wait_for(Option::is_some).await
+            if let Ok(deadline) = request.wait_for(|deadline| deadline.is_some_and(&fits)).await
                 && let Some(deadline) = *deadline
             {
                 return deadline;
@@ -64,19 +83,13 @@ impl Stop {
         }
         std::future::pending().await
     }
-
-    /// Waits for the deadline itself: the moment to abandon what is not done.
-    pub async fn expired(&self) {
-        let deadline = self.requested().await;
-        tokio::time::sleep_until(deadline).await;
-    }
 }
 
 impl Stopper {
     /// Requests the stop, to be done `within` that time. The first request counts; a later one can
-    /// only bring the deadline nearer.
+    /// only bring the deadline nearer. More than 30 years are as good as no limit.
     pub fn stop(&self, within: Duration) {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + within.min(FAR);
         self.request.send_if_modified(|request| {
             let sooner = request.is_none_or(|present| deadline < present);
             if sooner {
@@ -119,6 +132,34 @@ mod tests {
         assert_eq!(stop.time_left(), Some(Duration::from_secs(5)));
         stopper.stop(Duration::from_secs(1));
         assert_eq!(stop.time_left(), Some(Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_deadline_notices_that_it_was_brought_nearer() {
+        let (stopper, stop) = Stop::new();
+        stopper.stop(Duration::from_secs(50));
+        let before = Instant::now();
+        let waiting = tokio::spawn(async move { stop.expired().await });
+        tokio::task::yield_now().await;
+        stopper.stop(Duration::from_secs(1));
+        waiting.await.unwrap();
+        assert_eq!(before.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_there_is_a_deadline_beyond_any_life() {
+        let (stopper, stop) = Stop::new();
+        stopper.stop(Duration::MAX);
+        assert!(stop.time_left().unwrap() > Duration::from_secs(365 * 86_400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_outlives_who_made_it() {
+        let (stopper, stop) = Stop::new();
+        stopper.stop(Duration::from_secs(1));
+        drop(stopper);
+        stop.expired().await;
+        assert_eq!(stop.time_left(), Some(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

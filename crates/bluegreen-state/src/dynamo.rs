@@ -47,12 +47,17 @@ impl DynamoStore {
     /// The store in the table of that name. [`create_table`](Self::create_table) makes one.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into().into(), consistent: false, clock: Clock::system() }
+        Self { client, table: table.into().into(), consistent: true, clock: Clock::system() }
     }
 
-    /// Whether [`load`](Store::load) reads consistently. Default: no, at half the price of a read
-    /// (½ unit for each 4 KB): it may then answer an earlier record for some time, usually well
-    /// below a second, which followers tell by its revision. A change never rests on such a read.
+    /// Whether [`load`](Store::load) reads consistently. Default: yes, at 1 read unit for each 4 KB.
+    ///
+    /// A process that only follows may do without, at half the price: `load` may then answer an
+    /// earlier record for some time, usually well below a second, which followers tell by its
+    /// revision. Two things are lost. A process that starts right after a change may act on the
+    /// record before until its next look, unseen by a [`settled`](bluegreen_core::settled) that
+    /// looked before it announced itself; and an [`update`](bluegreen_core::update) may refuse, or
+    /// find nothing to do, by an earlier record. No write ever rests on such a read.
     #[must_use]
     pub const fn with_consistent_reads(mut self, consistent: bool) -> Self {
         self.consistent = consistent;

@@ -27,7 +27,9 @@ pub(crate) const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
 /// A record is replaced whole: written beside, flushed, renamed, and the folder flushed. Writers
 /// of one service, in whatever process, take turns by a lock on a file of its folder; the system
 /// releases it when its holder dies, so a kill at any point leaves the old record or the new one
-/// and nothing to clear up. Readers need no lock. On a network file system all this is as good as
+/// and nothing to clear up. A writer that stands still with the lock in hand is waited for by
+/// others for two seconds at a time: they answer that the store is unavailable, and may try again.
+/// Readers need no lock. On a network file system all this is as good as
 /// its locks and its renames are.
 ///
 /// A file that is torn, foreign, of another service, or written in a format not known here is
@@ -131,7 +133,7 @@ fn remove_long_gone(folder: &Folder, now: SystemTime) {
     let Ok(paths) = folder.records() else { return };
     for path in paths {
         if let Ok(Some(member)) = record::member(&path)
-            && !member.is_living(now - KEPT_AFTER_EXPIRY)
+            && now >= member.expires() + KEPT_AFTER_EXPIRY
             && fs::remove_file(&path).is_ok()
         {
             tracing::debug!(instance = member.instance, "removed the record of a dead process");

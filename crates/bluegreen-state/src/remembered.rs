@@ -34,7 +34,8 @@ impl RememberedFile {
         let folder = Folder::new(self.folder.clone());
         let writer = folder.lock()?;
         match self.read() {
-            Ok(Some(kept)) if kept.revision() >= deployment.revision() => Ok(()),
+            Ok(Some(kept)) if kept.revision() > deployment.revision() => Ok(()),
+            Ok(Some(kept)) if kept == *deployment => Ok(()),
             _ => writer.replace(REMEMBERED, &deployment.to_json()),
         }
     }

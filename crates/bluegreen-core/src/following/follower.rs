@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,124 +6,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Following, Known, PackedPhase, Source};
+use super::presence::Presence;
+use super::{FollowConfig, FollowError, Following, Known, PackedPhase, Source};
 use crate::backoff::jitter;
-use crate::{Clock, Deployment, Member, Reads, Revision, ServiceIdentity, Stop, Store, StoreError};
+use crate::{Deployment, Revision, ServiceIdentity, Stop, Store, StoreError};
 
-/// How a process follows its deployment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FollowConfig {
-    /// The longest time between two looks at the store; each is drawn anew between half of it and
-    /// the whole, so that a fleet does not look in step. Default: 2 s.
-    pub interval: Duration,
-    /// How long one call to the store may take. Default: 3 s.
-    pub timeout: Duration,
-    /// How long the process counts as living after an announcement; it announces itself three
-    /// times as often. Default: 15 s.
-    pub member_ttl: Duration,
-    /// What this process understands, for others to see. Default: nothing.
-    pub reads: Reads,
-    /// What to assume while neither the store nor an earlier run tells. Any record of the store
-    /// is newer. Default: nothing.
-    pub assume: Option<Deployment>,
-    /// Where wall time comes from. Default: the system.
-    pub clock: Clock,
-    /// Seeds the jitter; nothing seeds it at random. Default: nothing.
-    pub seed: Option<u64>,
-}
-
-impl Default for FollowConfig {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(3),
-            member_ttl: Duration::from_secs(15),
-            reads: Reads::default(),
-            assume: None,
-            clock: Clock::system(),
-            seed: None,
-        }
-    }
-}
-
-impl FollowConfig {
-    /// The same with another [`interval`](Self::interval).
-    #[must_use]
-    pub const fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
-
-    /// The same with another [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The same with another [`member_ttl`](Self::member_ttl).
-    #[must_use]
-    pub const fn with_member_ttl(mut self, ttl: Duration) -> Self {
-        self.member_ttl = ttl;
-        self
-    }
-
-    /// The same with what this process understands.
-    #[must_use]
-    pub fn with_reads(mut self, reads: Reads) -> Self {
-        self.reads = reads;
-        self
-    }
-
-    /// The same with a deployment to assume.
-    #[must_use]
-    pub fn with_assume(mut self, deployment: Deployment) -> Self {
-        self.assume = Some(deployment);
-        self
-    }
-
-    /// The same with another [`clock`](Self::clock).
-    #[must_use]
-    pub const fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The same with a seed for the jitter.
-    #[must_use]
-    pub const fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    fn check(&self) -> Result<(), FollowError> {
-        let fields = [
-            ("interval", self.interval),
-            ("timeout", self.timeout),
-            ("member_ttl", self.member_ttl),
-        ];
-        for (field, value) in fields {
-            if value.is_zero() {
-                return Err(FollowError { field, value, bound: "above zero" });
-            }
-        }
-        if self.member_ttl < self.interval * 3 {
-            let (field, value) = ("member_ttl", self.member_ttl);
-            return Err(FollowError { field, value, bound: "at least three intervals" });
-        }
-        Ok(())
-    }
-}
-
-/// A field of a [`FollowConfig`] does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} of {value:?} does not fit: it must be {bound}")]
-pub struct FollowError {
-    field: &'static str,
-    value: Duration,
-    bound: &'static str,
-}
+/// A stale read is over within seconds; AWS says of DynamoDB: usually within one. A store that
+/// shows an earlier revision for that long was set up anew.
+const LONGEST_STALE: Duration = Duration::from_secs(60);
 
 /// A place on this machine where a process finds, after a restart, what it last knew.
 pub trait Remember: Send + Sync + 'static {
@@ -156,7 +47,19 @@ pub struct Follower<S, R = Nothing> {
     config: FollowConfig,
     known: watch::Sender<Known>,
     phase: Arc<PackedPhase>,
+    earlier: Earlier,
     report: FollowReport,
+}
+
+/// Whether the store shows an earlier revision than the known one.
+#[derive(Clone, Copy, Debug, Default)]
+enum Earlier {
+    #[default]
+    No,
+    /// Since then at every look that told anything; stale reads, it may be.
+    Since(Instant),
+    /// For too long to be stale reads.
+    SetUpAnew,
 }
 
 /// What a [`Follower`] did while it ran.
@@ -181,7 +84,7 @@ impl Following {
         identity: ServiceIdentity,
         config: FollowConfig,
     ) -> Result<(Self, Follower<S>), FollowError> {
-        config.check()?;
+        config.check(&identity.key)?;
         let phase = Arc::new(PackedPhase::default());
         let (sender, receiver) = watch::channel(Known {
             deployment: None,
@@ -190,10 +93,10 @@ impl Following {
             frozen: None,
         });
         let following = Self { known: receiver, phase: Arc::clone(&phase) };
-        let report = FollowReport::default();
+        let (earlier, report) = (Earlier::default(), FollowReport::default());
         let remember = Nothing;
         let mut follower =
-            Follower { store, remember, identity, config, known: sender, phase, report };
+            Follower { store, remember, identity, config, known: sender, phase, earlier, report };
         if let Some(assumed) = follower.config.assume.take() {
             follower.adopt(assumed.assumed(), Source::Assumed);
         }
@@ -204,46 +107,52 @@ impl Following {
 impl<S: Store, R: Remember> Follower<S, R> {
     /// The same with a place on this machine to remember at.
     pub fn remembering<M: Remember>(self, remember: M) -> Follower<S, M> {
-        let Self { store, identity, config, known, phase, report, .. } = self;
-        Follower { store, remember, identity, config, known, phase, report }
+        let Self { store, identity, config, known, phase, earlier, report, .. } = self;
+        Follower { store, remember, identity, config, known, phase, earlier, report }
     }
 
     /// Follows and announces until asked to stop, then withdraws this process's member record
-    /// within the deadline. Dropped instead, the record stays until it expires.
+    /// within the deadline. A look that is under way is given up at once, an announcement at the
+    /// deadline. Dropped instead, the record stays until it expires.
     ///
     /// # Errors
     /// None today; an outage of the store is waited out, and shows in [`Following::age`].
     pub async fn run(mut self, stop: Stop) -> Result<FollowReport, StoreError> {
-        if let Some(remembered) = self.remember.recall().await {
-            self.adopt(remembered, Source::Remembered);
-        }
         let mut random = self.config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let mut member =
-            Member::new(&self.identity, self.config.reads.clone(), self.config.member_ttl);
-        let mut announced: Option<(Option<Revision>, Instant)> = None;
+        let mut presence = Presence::new(&self.identity, &self.config);
+        tokio::select! {
+            () = self.recall() => {}
+            _ = stop.requested() => return Ok(self.report),
+        }
+        // A member before the first look: else what changes between that look and an announcement
+        // would settle without this process, which has acted on the revision before.
+        self.announce(&mut presence, &stop).await;
         loop {
-            self.look().await;
-            let seen = self.seen();
-            let due = announced.is_none_or(|(told, when)| {
-                told != seen || when.elapsed() >= self.config.member_ttl / 3
-            });
-            if due {
-                member = member.announced(seen, self.config.clock.now());
-                if self.announce(&member).await {
-                    announced = Some((seen, Instant::now()));
-                }
+            tokio::select! {
+                () = self.look() => {}
+                _ = stop.requested() => break,
             }
+            self.announce(&mut presence, &stop).await;
             let half = self.config.interval / 2;
             tokio::select! {
                 () = sleep(half + jitter(half, random.u64(..))) => {}
-                deadline = stop.requested() => {
-                    let withdraw = self.store.withdraw(&self.identity.key, &member.instance);
-                    if !matches!(tokio::time::timeout_at(deadline, withdraw).await, Ok(Ok(()))) {
-                        tracing::warn!(instance = member.instance, "left without withdrawing");
-                    }
-                    return Ok(self.report);
-                }
+                _ = stop.requested() => break,
             }
+        }
+        self.withdraw(&stop).await;
+        Ok(self.report)
+    }
+
+    async fn recall(&self) {
+        match timeout(self.config.timeout, self.remember.recall()).await {
+            Ok(Some(remembered)) if remembered.service() == &self.identity.key => {
+                self.adopt(remembered, Source::Remembered);
+            }
+            Ok(Some(other)) => {
+                tracing::error!(service = %other.service(), "what is remembered is of another service");
+            }
+            Ok(None) => {}
+            Err(_) => tracing::warn!("remembering took too long"),
         }
     }
 
@@ -252,7 +161,8 @@ impl<S: Store, R: Remember> Follower<S, R> {
         match timeout(self.config.timeout, self.store.load(&self.identity.key)).await {
             Ok(Ok(found)) => self.found(found).await,
             Ok(Err(StoreError::Unreadable { place, source })) => {
-                self.freeze(&format!("{place}: {source}"));
+                self.report.failed += 1;
+                self.stay(&format!("the record at {place} is not readable here: {source}"));
             }
             Ok(Err(error)) => self.failed(&error),
             Err(elapsed) => self.failed(&elapsed),
@@ -266,19 +176,46 @@ impl<S: Store, R: Remember> Follower<S, R> {
             }
             return;
         };
-        let known = self.known.borrow().deployment.as_ref().map(|known| known.revision());
-        match known.map_or(std::cmp::Ordering::Greater, |known| found.revision().cmp(&known)) {
-            std::cmp::Ordering::Greater => {
-                self.adopt(found.clone(), Source::Store);
-                self.report.changes += 1;
-                self.remember.keep(&found).await;
+        let known = self.known.borrow().deployment.clone();
+        let Some(known) = known else {
+            return self.follow(found).await;
+        };
+        match found.revision().cmp(&known.revision()) {
+            Ordering::Greater => self.follow(found).await,
+            Ordering::Equal if found == *known => self.confirm(),
+            Ordering::Equal => {
+                tracing::warn!(revision = %found.revision(), "another record under the same revision");
+                self.follow(found).await;
             }
-            std::cmp::Ordering::Equal => self.confirm(),
-            // A stale read says nothing: neither a change nor that the store is up to date.
-            std::cmp::Ordering::Less => {
-                tracing::debug!(found = %found.revision(), ?known, "a stale read");
-            }
+            Ordering::Less => self.found_earlier(found.revision(), known.revision()),
         }
+    }
+
+    async fn follow(&mut self, found: Deployment) {
+        self.adopt(found.clone(), Source::Store);
+        self.earlier = Earlier::No;
+        self.report.changes += 1;
+        if timeout(self.config.timeout, self.remember.keep(&found)).await.is_err() {
+            tracing::warn!(revision = %found.revision(), "keeping what is known took too long");
+        }
+    }
+
+    /// A stale read says nothing: neither a change nor that the store is up to date. A store that
+    /// was set up anew must not be taken for it forever.
+    fn found_earlier(&mut self, found: Revision, known: Revision) {
+        match self.earlier {
+            Earlier::No => self.earlier = Earlier::Since(Instant::now()),
+            Earlier::Since(since) if since.elapsed() >= LONGEST_STALE => {
+                self.earlier = Earlier::SetUpAnew;
+                let reason = format!(
+                    "the store is at revision {found} and this process follows revision {known}: \
+                     set up anew? remove what is remembered on this machine and restart"
+                );
+                self.stay(&reason);
+            }
+            Earlier::Since(_) | Earlier::SetUpAnew => {}
+        }
+        tracing::debug!(%found, %known, "an earlier revision");
     }
 
     /// The packed phase goes first: whoever wakes finds it there, and the announcement that this
@@ -294,7 +231,8 @@ impl<S: Store, R: Remember> Follower<S, R> {
         self.known.send_replace(Known { deployment, source, confirmed, frozen: None });
     }
 
-    fn confirm(&self) {
+    fn confirm(&mut self) {
+        self.earlier = Earlier::No;
         self.quietly(|known| {
             known.source = Source::Store;
             known.confirmed = Some(Instant::now());
@@ -302,10 +240,10 @@ impl<S: Store, R: Remember> Follower<S, R> {
         });
     }
 
-    fn freeze(&mut self, reason: &str) {
-        self.report.failed += 1;
+    /// Says once why the last known deployment stays.
+    fn stay(&self, reason: &str) {
         if self.known.borrow().frozen.as_deref() != Some(reason) {
-            tracing::error!(reason, "the record is not readable here; staying with the last known");
+            tracing::error!(reason, "staying with the last known deployment");
             self.quietly(|known| known.frozen = Some(Arc::from(reason)));
         }
     }
@@ -323,23 +261,42 @@ impl<S: Store, R: Remember> Follower<S, R> {
         });
     }
 
+    /// What others may rely on: a revision of the store as it is now. What was only remembered or
+    /// assumed, or is of a store that has begun anew, would be taken for one of its revisions.
     fn seen(&self) -> Option<Revision> {
         let known = self.known.borrow();
-        known.deployment.as_ref().map(|deployment| deployment.revision()).filter(|r| r.get() > 0)
+        let of_this_store =
+            known.source == Source::Store && !matches!(self.earlier, Earlier::SetUpAnew);
+        known.deployment.as_ref().filter(|_| of_this_store).map(|known| known.revision())
     }
 
-    async fn announce(&self, member: &Member) -> bool {
-        let announce = self.store.announce(&self.identity.key, member);
-        match timeout(self.config.timeout, announce).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "this process could not be announced");
-                false
-            }
-            Err(_) => {
-                tracing::warn!("announcing this process took too long");
-                false
-            }
+    /// Not given up at the stop's request, only at its deadline: a write that was given up could
+    /// still arrive after the withdrawal.
+    async fn announce(&self, presence: &mut Presence, stop: &Stop) {
+        let (seen, now) = (self.seen(), Instant::now());
+        let Some(member) = presence.due(seen, now, self.config.clock.now()) else { return };
+        let call = timeout(self.config.timeout, self.store.announce(&self.identity.key, member));
+        let answer = tokio::select! {
+            answer = call => answer,
+            () = stop.expired() => return,
+        };
+        match answer {
+            Ok(Ok(())) => presence.told(seen, now),
+            Ok(Err(error)) => tracing::warn!(%error, "this process could not be announced"),
+            Err(_) => tracing::warn!("announcing this process took too long"),
+        }
+    }
+
+    async fn withdraw(&self, stop: &Stop) {
+        let instance = &self.identity.instance;
+        let call = timeout(self.config.timeout, self.store.withdraw(&self.identity.key, instance));
+        let withdrawn = tokio::select! {
+            biased;
+            answer = call => matches!(answer, Ok(Ok(()))),
+            () = stop.expired() => false,
+        };
+        if !withdrawn {
+            tracing::warn!(instance, "left without withdrawing");
         }
     }
 }

@@ -14,7 +14,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settled {
-    /// The instances that follow it.
+    /// The instances that follow it, or did when they were last heard of.
     pub followed: Vec<String>,
     /// The instances that ended before they did: killed, or cut off for their whole lifetime.
     pub expired: Vec<String>,
@@ -37,18 +37,28 @@ pub enum Progress {
 ///
 /// A process counts as dead once its record has not changed for as long as it holds, *by the
 /// looker's own clock*: comparing clocks of two machines would make a process with a slow clock
-/// dead while it works.
+/// dead while it works. Only a record that ended more than a minute ago by its process's clock is
+/// dead at first sight, unless a look was [`missed`](Self::missed): so keep the clocks of a fleet
+/// within a minute of each other.
 #[derive(Debug)]
 pub struct Settling {
     revision: Revision,
     last_beat: HashMap<String, (u64, Instant)>,
+    missed: bool,
 }
 
 impl Settling {
     /// Watches for `revision`.
     #[must_use]
     pub fn new(revision: Revision) -> Self {
-        Self { revision, last_beat: HashMap::new() }
+        Self { revision, last_beat: HashMap::new(), missed: false }
+    }
+
+    /// A look failed. While the store is away nobody can announce itself, so nobody's silence up
+    /// to now counts: each process gets its whole lifetime anew.
+    pub fn missed(&mut self) {
+        self.last_beat.clear();
+        self.missed = true;
     }
 
     /// Takes one look in.
@@ -74,14 +84,17 @@ impl Settling {
         if *beat != member.beat {
             (*beat, *since) = (member.beat, now);
         }
-        now.duration_since(*since) >= member.ttl() || !member.is_living(wall - CLOCK_SKEW)
+        let ended_long_ago = wall >= member.expires() + CLOCK_SKEW;
+        now.duration_since(*since) >= member.ttl() || (ended_long_ago && !self.missed)
     }
 }
 
 /// Waits until every living process follows `revision` or has expired, looking every `interval`.
 ///
 /// A process that ended without withdrawing is waited for as long as its record holds. Errors of
-/// the store that may pass are waited out. Cancel safe; put a time limit around it.
+/// the store that may pass are waited out, and the time they take counts as nobody's silence; a
+/// process that alone is cut off from the store for its whole lifetime counts as expired. Cancel
+/// safe; put a time limit around it.
 ///
 /// # Errors
 /// When the store answers with an error that does not pass by itself.
@@ -103,6 +116,7 @@ pub async fn settled<S: Store>(
             },
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, %revision, "the members cannot be read, waiting");
+                settling.missed();
             }
             Err(error) => return Err(error),
         }
@@ -161,6 +175,20 @@ mod tests {
         let member = member.announced(Some(Revision::FIRST), behind_by_half_a_minute);
         let progress = settling.observe(&[member], Instant::now(), wall);
         assert_eq!(progress, Progress::Waiting { behind: vec!["slow-clock".to_owned()] });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_clock_however_odd_makes_it_panic() {
+        let (_, mut member) = member("odd");
+        (member.ttl_ms, member.announced_ms) = (u64::MAX, u64::MAX);
+        let mut settling = Settling::new(Revision::FIRST);
+        let ages = Duration::from_secs(i64::MAX.unsigned_abs());
+        for wall in
+            [SystemTime::UNIX_EPOCH.checked_sub(ages), SystemTime::UNIX_EPOCH.checked_add(ages)]
+        {
+            let Some(wall) = wall else { continue };
+            drop(settling.observe(std::slice::from_ref(&member), Instant::now(), wall));
+        }
     }
 
     #[tokio::test(start_paused = true)]

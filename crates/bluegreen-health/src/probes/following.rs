@@ -41,7 +41,9 @@ impl From<FollowingProbe> for Probe {
 fn judge(age: Option<Duration>, frozen: bool, at_most: Duration) -> Result<Pass, Fault> {
     let outdated = Fault::new(FaultKind::Outdated);
     match age {
-        _ if frozen => Err(outdated.with_message("the record is not readable by this release")),
+        _ if frozen => {
+            Err(outdated.with_message("the store has a record that this process cannot follow"))
+        }
         None => Err(outdated.with_message("the store has not confirmed the deployment yet")),
         Some(age) if age > at_most => {
             let age = age.as_secs();
@@ -64,6 +66,9 @@ mod tests {
         let old = Some(Duration::from_secs(31));
         assert_eq!(message(old, false), "the store last confirmed the deployment 31s ago");
         assert_eq!(message(None, false), "the store has not confirmed the deployment yet");
-        assert_eq!(message(Some(at_most), true), "the record is not readable by this release");
+        assert_eq!(
+            message(Some(at_most), true),
+            "the store has a record that this process cannot follow"
+        );
     }
 }

@@ -1,6 +1,8 @@
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use bluegreen_core::StoreError;
 
@@ -8,6 +10,12 @@ use super::{failure::failed, step};
 
 /// Held by the one process that writes in the folder. Never removed: its lock is what counts.
 const LOCK: &str = ".lock";
+
+/// How long to wait for the right to write, and how often to try. A write takes milliseconds. Behind
+/// a writer that was stopped, or hangs on a sick disk, each waiting call would hold a thread for
+/// good, until the process has none left and cannot even end.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const TRY_EVERY: Duration = Duration::from_millis(2);
 
 /// The record being written. Only the holder of the lock writes, so one name will do, and what a
 /// killed process left there is overwritten by the next writer.
@@ -35,13 +43,13 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Waits for the right to write; creates the folder where it is missing.
+    /// Waits a moment for the right to write; creates the folder where it is missing.
     pub(crate) fn lock(&self) -> Result<Writer<'_>, StoreError> {
         fs::create_dir_all(&self.path).map_err(|source| failed("create", &self.path, source))?;
         let path = self.file(LOCK);
         let locked =
             File::options().create(true).truncate(false).write(true).open(&path).and_then(|file| {
-                file.lock()?;
+                wait_for_lock(&file)?;
                 Ok(file)
             });
         let lock = locked.map_err(|source| failed("lock", &path, source))?;
@@ -106,6 +114,24 @@ impl Writer<'_> {
         flush(&self.folder.path)?;
         step::passed();
         Ok(())
+    }
+}
+
+fn wait_for_lock(file: &File) -> io::Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if waited < LONGEST_WAIT => {
+                thread::park_timeout(TRY_EVERY);
+                waited += TRY_EVERY;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let reason = format!("another writer has held it for {LONGEST_WAIT:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
 

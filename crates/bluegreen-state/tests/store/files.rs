@@ -138,3 +138,25 @@ async fn a_place_that_cannot_be_written_is_named_and_not_waited_for() {
     let error = store.load(&key()).await.unwrap_err();
     assert!(matches!(error, StoreError::Misconfigured { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_writer_that_stands_still_holds_up_no_reader_and_writers_for_a_moment_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::open(dir.path()).unwrap();
+    store.announce(&key(), &member("one")).await.unwrap();
+    let lock = dir.path().join("no.stage/orders/members/.lock");
+    let stopped = fs::File::options().write(true).open(&lock).unwrap();
+    stopped.lock().unwrap();
+
+    assert_eq!(store.members(&key()).await.unwrap().len(), 1);
+    let two = member("two");
+    // The limit only turns a hang into a failure.
+    let answer = tokio::time::timeout(Duration::from_secs(6), store.announce(&key(), &two)).await;
+    // A thread that still waited would keep this test from its end.
+    drop(stopped);
+    let error = answer.expect("it gives up").unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    let told = format!("{:?}", std::error::Error::source(&error).unwrap());
+    assert!(told.contains(lock.to_str().unwrap()), "{told}");
+    store.announce(&key(), &two).await.unwrap();
+}

@@ -1,9 +1,9 @@
 use std::fs;
 
-use bluegreen_core::{Remember, Revision};
+use bluegreen_core::{Color, Deployment, Remember, Revision};
 use bluegreen_state::RememberedFile;
 
-use crate::{first, key};
+use crate::{first, key, release};
 
 #[tokio::test]
 async fn what_is_kept_is_recalled_and_never_goes_back() {
@@ -17,6 +17,17 @@ async fn what_is_kept_is_recalled_and_never_goes_back() {
     assert_eq!(after_a_restart.recall().await.unwrap().revision(), Revision::new(2));
     let staging = key().with_stage("staging").unwrap();
     assert_eq!(RememberedFile::new(dir.path(), staging).recall().await, None);
+}
+
+#[tokio::test]
+async fn another_record_under_the_same_revision_replaces_what_was_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = RememberedFile::new(dir.path(), key());
+    file.keep(&first()).await;
+    // As of a store that was set up anew: the follower goes by the store.
+    let other = Deployment::first(key(), Color::Green, release("9"));
+    file.keep(&other).await;
+    assert_eq!(file.recall().await, Some(other));
 }
 
 #[tokio::test]
