@@ -12,6 +12,7 @@ mod in_flight;
 mod member;
 mod observation;
 mod phase;
+mod revision;
 mod rise_fall;
 mod share;
 mod stop;
@@ -21,7 +22,7 @@ pub use backoff::{Backoff, BackoffError};
 pub use clock::Clock;
 pub use color::{ByColor, Color, ColorError};
 pub use contract::{ContractVersion, ContractVersionError, Reads};
-pub use deployment::{Deployment, Epoch, RecordError, Revision, TransitionError, WriteId};
+pub use deployment::{Deployment, RecordError, TransitionError};
 pub use following::{
     FollowConfig, FollowError, FollowReport, Follower, Following, Nothing, Remember, Source,
 };
@@ -30,6 +31,7 @@ pub use in_flight::{InFlight, InFlightGuard};
 pub use member::Member;
 pub use observation::{Figures, Observation, Reading};
 pub use phase::{Phase, Role};
+pub use revision::{Epoch, Revision, WriteId};
 pub use rise_fall::RiseFall;
 pub use share::{Share, ShareError};
 pub use stop::{Stop, Stopper};
