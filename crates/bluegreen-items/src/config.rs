@@ -4,6 +4,8 @@ use bluegreen_core::{Backoff, Clock, ContractVersion};
 
 use crate::AttributeNames;
 
+const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How a [`Table`](crate::Table) reads and writes.
 ///
 /// ```
@@ -33,8 +35,8 @@ pub struct TableConfig {
     /// The pauses of [`Table::modify`](crate::Table::modify) and its like between tries, with full
     /// jitter. Default: from 10 milliseconds to 1 second.
     pub backoff: Backoff,
-    /// How long [`Table::modify`](crate::Table::modify) and its like try in all. Default: 5
-    /// seconds. The time-outs of single calls are the SDK client's.
+    /// How long [`Table::modify`](crate::Table::modify) and its like try in all: above zero, up to a
+    /// day. Default: 5 seconds. The time-outs of single calls are the SDK client's.
     pub budget: Duration,
     /// Where the stamps come from. Default: the system's clock.
     pub clock: Clock,
@@ -125,8 +127,9 @@ impl TableConfig {
             let found = self.remembered_writes.to_string();
             return Err(ConfigError::new("remembered_writes", &found, "is not 1 to 100"));
         }
-        if self.budget.is_zero() {
-            return Err(ConfigError::new("budget", "0 s", "leaves no time for a try"));
+        if self.budget.is_zero() || self.budget > LONGEST_BUDGET {
+            let found = format!("{:?}", self.budget);
+            return Err(ConfigError::new("budget", &found, "is not above zero and up to a day"));
         }
         self.names.check()
     }
@@ -171,7 +174,12 @@ mod tests {
             (
                 config().with_budget(Duration::ZERO),
                 "orders",
-                "budget \"0 s\" leaves no time for a try",
+                "budget \"0ns\" is not above zero and up to a day",
+            ),
+            (
+                config().with_budget(Duration::MAX),
+                "orders",
+                "budget \"18446744073709551615.999999999s\" is not above zero and up to a day",
             ),
             (
                 config().with_names(names().with_version("PK")),

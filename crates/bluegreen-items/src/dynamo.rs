@@ -149,6 +149,7 @@ where
         Some(_) if is_too_large => {
             ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT }
         }
+        Some(408) => ItemError::Unavailable { source },
         Some(429) => ItemError::Throttled { source },
         Some(400..500) if THROTTLED.contains(&code.as_str()) => ItemError::Throttled { source },
         Some(400..500) if PASSING.contains(&code.as_str()) => ItemError::Unavailable { source },

@@ -34,6 +34,32 @@ impl Table {
 
     /// The same with a change that may refuse: nothing is written then, and its error is answered.
     ///
+    /// ```
+    /// # use bluegreen_items::{ItemError, Key, Table};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Stock { left: u32 }
+    /// #[derive(Debug)]
+    /// enum Refusal {
+    ///     SoldOut,
+    ///     Item(ItemError),
+    /// }
+    ///
+    /// impl From<ItemError> for Refusal {
+    ///     fn from(error: ItemError) -> Self {
+    ///         Self::Item(error)
+    ///     }
+    /// }
+    ///
+    /// # async fn example(stocks: Table, key: Key) -> Result<(), Refusal> {
+    /// let take = |stock: &mut Stock| -> Result<(), Refusal> {
+    ///     stock.left = stock.left.checked_sub(1).ok_or(Refusal::SoldOut)?;
+    ///     Ok(())
+    /// };
+    /// let stock = stocks.try_modify(&key, take).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// What `change` answers, and as [`modify`](Self::modify).
     pub async fn try_modify<T, E>(

@@ -1,25 +1,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 
-/// How often one write went out to the service, the SDK's own repetitions included.
+/// The sends of one write that may have been applied, the SDK's own repetitions included.
 ///
-/// A write that went out once and was refused was not applied. Only one that went out again may be
-/// refused because of itself.
+/// A send that the service turned away, for its rate or for a condition that does not hold, was not
+/// applied. Only after one without such an answer may a later one be refused because of the write
+/// itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sends(Arc<AtomicU32>);
+pub(crate) struct Sends {
+    doubtful: Arc<AtomicU32>,
+}
 
 impl Sends {
-    pub(crate) fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Whether an earlier send may have been applied although the last one was refused.
-    pub(crate) fn were_repeated(&self) -> bool {
-        self.count() > 1
+    /// Whether one of them may have been applied although the last one was refused.
+    pub(crate) fn are_in_doubt(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -34,7 +35,21 @@ impl Intercept for Sends {
         _runtime_components: &RuntimeComponents,
         _cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.doubtful.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _runtime_components: &RuntimeComponents,
+        _cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let status = context.response().status().as_u16();
+        // 408 says that no whole request came in time, which is not the service's own word.
+        if (400..500).contains(&status) && status != 408 {
+            self.doubtful.fetch_sub(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

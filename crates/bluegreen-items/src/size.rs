@@ -36,8 +36,11 @@ fn of_map(map: &Attributes) -> usize {
 /// A byte for two significant digits and one more; the guide calls it an approximation.
 fn of_number(text: &str) -> usize {
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    digits.div_ceil(2) + 1 + usize::from(text.starts_with('-'))
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0');
+    // Up to the last that is no zero: neither leading nor trailing ones are significant.
+    let significant = digits.zip(1..).filter(|(digit, _)| *digit != b'0').map(|(_, place)| place);
+    let significant: usize = significant.last().unwrap_or(0);
+    significant.div_ceil(2) + 1 + usize::from(text.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -58,6 +61,10 @@ mod tests {
             (number("1234"), 3),
             (number("-12345"), 5),
             (number("1E100"), 2),
+            (number("1000000000000"), 2),
+            (number("0.00001230"), 3),
+            (number("10.01"), 3),
+            (number("0"), 1),
             (AttributeValue::B(Blob::new([0; 12])), 12),
             (AttributeValue::Bool(true), 1),
             (AttributeValue::Null(true), 1),

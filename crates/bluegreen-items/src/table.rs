@@ -9,7 +9,7 @@ use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::verdict::{Verdict, judge};
-use crate::view::{decode, encode};
+use crate::view::{Absences, check_readable, decode, encode, encode_noting_absences};
 use crate::write::{Act, Author, Content, Lock, Write};
 use crate::{
     Attributes, ConfigError, ItemError, Key, NewerSchema, StoredItem, TableConfig, Versioned,
@@ -141,7 +141,21 @@ impl Table {
     /// After an error that is [retryable](ItemError::is_retryable), or when the future was dropped,
     /// the same item can be saved again: a write that had been applied after all is recognized and
     /// not applied twice. After a conflict the item stays as it was; take the current one from the
-    /// error and change that.
+    /// error and change that, as [`modify`](Self::modify) does by itself.
+    ///
+    /// ```
+    /// # use bluegreen_items::{ItemError, Table, Versioned};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Order { total: u64 }
+    /// # async fn example(orders: Table, mut order: Versioned<Order>) -> Result<(), ItemError> {
+    /// order.value_mut().total += 1;
+    /// if let Err(ItemError::Conflict { current }) = orders.save(&mut order).await {
+    ///     let newer: Versioned<Order> = orders.read(current.into_attributes())?;
+    ///     println!("{:?} wrote {}", newer.environment(), newer.value().total);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ItemError::Conflict`] with the current item when another write came first, and
@@ -162,8 +176,9 @@ impl Table {
     ///
     /// # Errors
     /// [`ItemError::Conflict`] with the current item when another write came first, and
-    /// [`ItemError::Gone`] when the item was deleted by someone else, or never stored; when the
-    /// service does not do it.
+    /// [`ItemError::Gone`] when the item was deleted by someone else, or never stored;
+    /// [`ItemError::OutcomeUnknown`] when a reply was lost and code without this library's stamps
+    /// wrote the item; when the service does not do it.
     pub async fn delete<T>(&self, item: &mut Versioned<T>) -> Result<(), ItemError> {
         self.settle(item).await?;
         let stored = item.stored().ok_or(ItemError::Gone)?;
@@ -175,16 +190,10 @@ impl Table {
             Answer::Done => None,
             Answer::Refused(current) => Some(self.current(item.key(), current).await?),
         };
-        let sends = item.settle_deletion();
-        let Some(current) = current else { return Ok(()) };
+        let in_doubt = item.settle_deletion().are_in_doubt();
         match current {
-            Some(current) if Lock::on(current.stamps()).incarnation == lock.incarnation => {
-                Err(conflict(current))
-            }
-            // What was to be deleted is no more, and an earlier send of ours may have been why.
-            _ if sends.were_repeated() => Ok(()),
-            Some(current) => Err(conflict(current)),
-            None => Err(ItemError::Gone),
+            None => Ok(()),
+            Some(current) => not_deleted(&lock, in_doubt, current),
         }
     }
 
@@ -197,12 +206,19 @@ impl Table {
         let now = self.config.clock.now();
         let author = Author { config: &self.config, color: self.color, now, mark: Mark::random() };
         let key = item.key().to_attributes(&self.config.names)?;
-        let after = encode(item.value())?;
+        let (after, absences) = encode_noting_absences(item.value())?;
         let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
-        match item.stored() {
-            None => author.create(key, after).map(Some),
-            Some(stored) => author.update(key, stored, before, after, &view),
+        let write = match item.stored() {
+            None => Some(author.create(key, after)?),
+            Some(stored) => author.update(key, stored, before, after, &view)?,
+        };
+        if absences == Absences::Some
+            && let Some(write) = &write
+        {
+            let stored = item.stored().map(|stored| stored.attributes().clone());
+            check_readable::<T>(&write.content.clone().applied_to(stored.unwrap_or_default()))?;
         }
+        Ok(write)
     }
 
     /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
@@ -214,14 +230,9 @@ impl Table {
                 Ok(Saved::Written)
             }
             Err(error) => {
-                // What was turned away at its only send was not applied. What may have been
-                // applied is kept, and sent again first at the next save.
-                let is_settled = if error.was_refused() {
-                    !write.sends.were_repeated()
-                } else {
-                    !error.is_retryable()
-                };
-                if is_settled {
+                // What may have been applied is kept, and sent again first at the next save.
+                let is_open = error.was_refused() || error.is_retryable();
+                if !(is_open && write.sends.are_in_doubt()) {
                     item.give_up();
                 }
                 Err(error)
@@ -267,21 +278,39 @@ impl Table {
 /// What the refusal of a write means.
 fn refused(write: &Write, current: Option<StoredItem>) -> Result<(), ItemError> {
     let Some(current) = current else { return Err(ItemError::Gone) };
-    match judge(&write.act, write.mark, write.sends.were_repeated(), current.stamps()) {
+    match judge(&write.act, write.mark, write.sends.are_in_doubt(), current.stamps()) {
         Verdict::Ours => {
             counters::recognized();
             tracing::info!("a write whose reply was lost had been applied");
             Ok(())
         }
-        Verdict::Unknown => {
-            counters::outcome_unknown();
-            Err(ItemError::OutcomeUnknown)
-        }
+        Verdict::Unknown => Err(outcome_unknown()),
         Verdict::Another => Err(match write.act {
             Act::Create => ItemError::AlreadyExists { current: Box::new(current) },
             Act::Update(_) => conflict(current),
         }),
     }
+}
+
+/// What the refusal of a deletion means.
+fn not_deleted(lock: &Lock, in_doubt: bool, current: Option<StoredItem>) -> Result<(), ItemError> {
+    match current {
+        None if in_doubt => Ok(()),
+        None => Err(ItemError::Gone),
+        Some(current) if !in_doubt => Err(conflict(current)),
+        Some(current) => match (lock.incarnation, current.stamps().incarnation) {
+            (Some(then), Some(now)) if then == now => Err(conflict(current)),
+            // What was to be deleted is no more, and an earlier send of ours may have been why.
+            (Some(_), Some(_)) => Ok(()),
+            // Stamped or stripped of its stamps since, or created anew: nobody can tell.
+            _ => Err(outcome_unknown()),
+        },
+    }
+}
+
+fn outcome_unknown() -> ItemError {
+    counters::outcome_unknown();
+    ItemError::OutcomeUnknown
 }
 
 fn conflict(current: StoredItem) -> ItemError {

@@ -15,18 +15,28 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// Judges the refusal of the write marked `mark`, which `was_repeated` or went out just once.
-pub(crate) fn judge(act: &Act, mark: Mark, was_repeated: bool, current: &Stamps) -> Verdict {
+/// Judges the refusal of the write marked `mark`. It is `in_doubt` when an earlier send may have been
+/// applied.
+pub(crate) fn judge(act: &Act, mark: Mark, in_doubt: bool, current: &Stamps) -> Verdict {
     // The incarnation of an item is the mark of the write that created it.
     if current.writes.contains(&mark) || current.incarnation == Some(mark) {
         return Verdict::Ours;
     }
-    let is_known_not_ours = !was_repeated
+    let is_known_not_ours = !in_doubt
         || match act {
             Act::Create => current.incarnation.is_some(),
-            Act::Update(lock) => remembers(current, lock.next_version()),
+            Act::Update(lock) => {
+                !is_another_life(lock.incarnation, current.incarnation)
+                    && remembers(current, lock.next_version())
+            }
         };
     if is_known_not_ours { Verdict::Another } else { Verdict::Unknown }
+}
+
+/// Whether an item was deleted and created anew since it was locked on. Its marks tell nothing about
+/// the life before.
+fn is_another_life(locked: Option<Mark>, current: Option<Mark>) -> bool {
+    locked.zip(current).is_some_and(|(locked, current)| locked != current)
 }
 
 /// Whether the marks of an item reach back to the write that made `version`.
@@ -70,11 +80,11 @@ mod tests {
             ("remembered far enough", current(8, life, &[2, 3, 4]), [Another, Another]),
             ("one too many", current(9, life, &[2, 3, 4]), [Another, Unknown]),
             ("created anew", current(1, Some(2), &[2]), [Another, Unknown]),
-            ("created anew and written", current(6, Some(2), &[2, 3]), [Another, Another]),
+            ("created anew and written", current(6, Some(2), &[2, 3]), [Another, Unknown]),
         ];
         for (name, current, expected) in cases {
             let verdicts = [false, true]
-                .map(|repeated| judge(&Act::Update(lock.clone()), ours, repeated, &current));
+                .map(|in_doubt| judge(&Act::Update(lock.clone()), ours, in_doubt, &current));
             assert_eq!(verdicts, expected, "{name}");
         }
     }
@@ -90,7 +100,7 @@ mod tests {
         ];
         for (name, current, expected) in cases {
             let verdicts =
-                [false, true].map(|repeated| judge(&Act::Create, ours, repeated, &current));
+                [false, true].map(|in_doubt| judge(&Act::Create, ours, in_doubt, &current));
             assert_eq!(verdicts, expected, "{name}");
         }
     }

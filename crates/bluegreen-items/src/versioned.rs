@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::sends::Sends;
 use crate::view::encode;
-use crate::write::{Content, Write};
+use crate::write::Write;
 use crate::{AttributeNames, Attributes, ItemError, Key, StoredItem};
 
 /// A typed view of an item, beside all that is stored of it.
@@ -126,13 +126,8 @@ impl<T> Versioned<T> {
     pub(crate) fn settle(&mut self, names: &AttributeNames) -> Result<(), ItemError> {
         let Some(write) = self.unsettled.take() else { return Ok(()) };
         let Write { content, view, .. } = *write;
-        let attributes = match content {
-            Content::Whole(attributes) => attributes,
-            Content::Parts(patch) => {
-                let stored = self.stored.take().map(StoredItem::into_attributes);
-                patch.applied_to(stored.unwrap_or_default())
-            }
-        };
+        let stored = self.stored.take().map(StoredItem::into_attributes);
+        let attributes = content.applied_to(stored.unwrap_or_default());
         self.stored = Some(StoredItem::read(attributes, names)?);
         self.baseline = Baseline::View(view);
         Ok(())

@@ -64,6 +64,16 @@ pub(crate) enum Content {
     Parts(Patch),
 }
 
+impl Content {
+    /// The item that a write of this leaves of the `stored` one.
+    pub(crate) fn applied_to(self, stored: Attributes) -> Attributes {
+        match self {
+            Self::Whole(attributes) => attributes,
+            Self::Parts(patch) => patch.applied_to(stored),
+        }
+    }
+}
+
 /// DynamoDB takes 300 operators and 4 KB in an expression; beyond half of that the item goes whole.
 const MOST_PARTS: usize = 150;
 

@@ -4,7 +4,7 @@
 use bluegreen_items::{ItemError, Saved, Table, Versioned};
 use bluegreen_local::{Fault, Rule, World};
 
-use crate::shop::{OrderV1, blue, calls, config, green, key, n, open, raw, table};
+use crate::shop::{OrderV1, blue, calls, config, green, key, m, n, open, put_raw, raw, table};
 use bluegreen_core::Color;
 
 async fn foreign_writes(world: &World, count: usize) {
@@ -148,6 +148,47 @@ async fn a_deletion_whose_reply_was_lost_is_done() {
     green(&world).create(key(), OrderV1::of(2)).await.unwrap();
     table.delete(&mut item).await.unwrap();
     assert!(raw(&world).await.is_some(), "the new item is another one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_is_not_called_done_because_another_has_stamped_the_item_meanwhile() {
+    let world = open().await;
+    put_raw(&world.dynamodb(), [("Data", m([("total", n(1))]))]).await;
+    let mut item = blue(&world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+    let deletes = calls("DeleteItem").access_key("blue");
+    let _failed = world.faults().inject(Rule::new(deletes.clone(), Fault::Reset).first(1));
+    let repetition = world.faults().hold(deletes, 2);
+    let table = blue(&world);
+    let (deleted, ()) = tokio::join!(table.delete(&mut item), async {
+        repetition.reached().await;
+        foreign_writes(&world, 1).await;
+        repetition.release();
+    });
+    assert!(matches!(deleted, Err(ItemError::OutcomeUnknown)), "{deleted:?}");
+    let error = table.delete(&mut item).await.unwrap_err();
+    assert!(matches!(error, ItemError::Conflict { .. }), "{error}");
+    assert!(raw(&world).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_item_was_deleted_and_written_anew_since_is_unknown() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    item.value_mut().data.note = Some("ours".to_owned());
+    let blues = calls("UpdateItem").access_key("blue");
+    let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(1));
+    let repetition = world.faults().hold(blues, 2);
+    let (saved, ()) = tokio::join!(table.save(&mut item), async {
+        repetition.reached().await;
+        let mut ours = green(&world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+        assert_eq!(ours.value().data.note.as_deref(), Some("ours"), "it was applied");
+        green(&world).delete(&mut ours).await.unwrap();
+        green(&world).create(key(), OrderV1::of(5)).await.unwrap();
+        foreign_writes(&world, 1).await;
+        repetition.release();
+    });
+    assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
 }
 
 #[tokio::test(start_paused = true)]

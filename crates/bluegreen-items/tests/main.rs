@@ -7,6 +7,8 @@
 
 mod canned;
 mod contended;
+#[cfg(feature = "metrics")]
+mod counters;
 mod interleavings;
 mod lost_replies;
 mod operations;

@@ -5,8 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bluegreen_core::{Clock, Color};
 use bluegreen_items::{ItemError, Key, Saved, Versioned};
+use bluegreen_local::{Fault, Rule};
 
-use crate::shop::{OrderV1, blue, config, count, green, key, m, n, open, raw, s, table};
+use crate::shop::{OrderV1, blue, calls, config, count, green, key, m, n, open, raw, s, table};
 
 const OPERATIONS: [&str; 4] = ["GetItem", "PutItem", "UpdateItem", "DeleteItem"];
 
@@ -130,6 +131,16 @@ async fn a_change_that_refuses_leaves_the_item_alone() {
     });
     assert!(matches!(refused.await, Err(Refusal::TooCheap)));
     assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(1))]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_only_ever_turned_away_is_not_in_doubt() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    let _throttled = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::Throttle));
+    let error = table.modify(&key(), |order: &mut OrderV1| order.data.total = 2).await;
+    assert!(matches!(error, Err(ItemError::Throttled { .. })), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,7 @@ async fn every_failure_is_sorted_by_what_can_be_done_about_it() {
         (400, "ThrottlingException", "throttled"),
         (400, "RequestLimitExceeded", "throttled"),
         (429, "TooManyRequests", "throttled"),
+        (408, "RequestTimeout", "unavailable"),
         (400, "TransactionConflictException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
         (503, "ServiceUnavailable", "unavailable"),
@@ -80,13 +81,21 @@ async fn a_kind_of_attribute_from_the_future_is_an_error_and_no_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_turned_away_at_its_only_send_is_planned_anew() {
+async fn a_write_that_was_only_ever_turned_away_is_planned_anew() {
     let throttled = error("ThrottlingException", "slow down");
     let refusal = error("ConditionalCheckFailedException", "no");
-    let table = table([(200, STORED), (400, &throttled), (400, &refusal), (200, STORED)]);
+    let table = table([
+        (200, STORED),
+        (400, &throttled),
+        (400, &throttled),
+        (400, &refusal),
+        (200, STORED),
+    ]);
     let mut item: Versioned<OrderV1> = table.get(&key()).await.unwrap().unwrap();
     item.value_mut().data.total = 8;
-    assert!(table.save(&mut item).await.unwrap_err().is_retryable());
+    for _ in 0..2 {
+        assert!(table.save(&mut item).await.unwrap_err().is_retryable());
+    }
     let error = table.save(&mut item).await.unwrap_err();
     assert!(matches!(error, ItemError::Conflict { .. }), "its outcome is not in doubt: {error}");
 }

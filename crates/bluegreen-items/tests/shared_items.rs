@@ -165,6 +165,36 @@ async fn a_field_skipped_when_empty_is_removed_and_comes_back() {
     assert_eq!(log().await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_value_that_could_not_be_read_again_is_not_written() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Tagged {
+        data: Tags,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Tags {
+        // An empty set is absent, and nothing says what absence means: `default` is missing.
+        #[serde(with = "serde_dynamo::string_set")]
+        tags: BTreeSet<String>,
+    }
+    let world = open().await;
+    let table = blue(&world);
+    let tagged = |tags: &[&str]| Tagged {
+        data: Tags { tags: tags.iter().map(|&tag| tag.to_owned()).collect() },
+    };
+    let error = table.create(key(), tagged(&[])).await.unwrap_err();
+    assert_eq!(error.to_string(), "the value cannot be written at \"data\"");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("missing field `tags`"), "{cause}");
+
+    table.create(key(), tagged(&["a"])).await.unwrap();
+    let change = |tagged: &mut Tagged| tagged.data.tags.clear();
+    let error = table.modify(&key(), change).await.unwrap_err();
+    assert!(matches!(error, ItemError::Encode { .. }), "{error}");
+    let stored = table.get::<Tagged>(&key()).await.unwrap().unwrap();
+    assert_eq!((stored.version(), stored.value().data.tags.len()), (Some(1), 1));
+}
+
 /// Bytes as DynamoDB's binary.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Bytes(Vec<u8>);

@@ -47,7 +47,8 @@ pub struct ConsumerConfig {
     /// The period of time slices, in which a candidate on a shared queue gets fractions of a
     /// permit. 1 s to 5 min. Default: 10 s.
     pub slice: Duration,
-    /// How long a call to SQS may take beyond `wait`, the SDK's own tries included. Default: 5 s.
+    /// How long a call to SQS may take beyond `wait`, the SDK's own tries included; a heartbeat no
+    /// longer than a fifth of `visibility`. Default: 5 s.
     pub call_timeout: Duration,
     /// Seeds jitter; nothing seeds it at random. Default: nothing.
     pub seed: Option<u64>,

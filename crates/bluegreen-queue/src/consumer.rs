@@ -52,7 +52,8 @@ pub struct ConsumerHandle {
 }
 
 impl ConsumerHandle {
-    /// Receives nothing more until [`resume`](Self::resume); what is being handled goes on.
+    /// Receives nothing more until [`resume`](Self::resume), for ever when no handle is left to
+    /// call it; what is being handled goes on.
     pub fn pause(&self) {
         self.paused.send_replace(true);
     }
@@ -90,7 +91,8 @@ where
     /// layers around it; it is cloned for each message.
     ///
     /// # Errors
-    /// When a field of `config` does not fit, or the dead-letter queue is the queue itself.
+    /// When a field of `config` does not fit; when a URL is missing, or one queue is meant to be
+    /// two.
     pub fn new(
         client: Client,
         subscription: Subscription,
@@ -99,10 +101,7 @@ where
         config: ConsumerConfig,
     ) -> Result<(ConsumerHandle, Self), ConfigError> {
         config.check()?;
-        if subscription.dead_letters.is_empty() || subscription.dead_letters == subscription.url {
-            let bound = "the URL of another queue than the one that is read";
-            return Err(ConfigError::new("dead_letters", &subscription.dead_letters, bound));
-        }
+        subscription.check()?;
         let (pauser, paused) = watch::channel(false);
         let counters = Arc::new(Counters::new(&subscription));
         let handle = ConsumerHandle {

@@ -40,7 +40,8 @@ impl Producer {
     /// A producer of a process of `color`.
     ///
     /// # Errors
-    /// When a field of `config` does not fit.
+    /// When a field of `config` does not fit; when a URL is missing, or one queue is meant to be
+    /// two.
     pub fn new(
         client: Client,
         queues: Queues,
@@ -49,6 +50,7 @@ impl Producer {
         config: ProducerConfig,
     ) -> Result<Self, ConfigError> {
         config.check()?;
+        queues.check()?;
         let sqs = Sqs::new(client, config.call_timeout);
         let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let random = Mutex::new(random);

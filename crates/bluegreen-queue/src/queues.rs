@@ -1,8 +1,9 @@
+use std::fmt;
 use std::sync::Arc;
 
 use bluegreen_core::{ByColor, Color};
 
-use crate::QueueSide;
+use crate::{ConfigError, QueueSide};
 
 /// The URLs of a queue: one for each color, or one for both.
 ///
@@ -15,6 +16,22 @@ pub enum Queues {
     Separate(ByColor<String>),
     /// Both colors read this one.
     Shared(String),
+}
+
+impl Queues {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let is_sane = match self {
+            Self::Separate(ByColor { blue, green }) => {
+                !blue.is_empty() && !green.is_empty() && blue != green
+            }
+            Self::Shared(url) => !url.is_empty(),
+        };
+        if is_sane { Ok(()) } else { Err(not_queues(self)) }
+    }
+}
+
+fn not_queues(found: &dyn fmt::Debug) -> ConfigError {
+    ConfigError::new("queues", found, "the URLs of queues, two different ones where separate")
 }
 
 /// Which queue a consumer reads, and where it sends what it does not handle itself.
@@ -68,6 +85,20 @@ impl Subscription {
             }),
             Queues::Shared(_) => None,
         }
+    }
+
+    /// Refuses URLs that cannot be meant, such as those of a map that lacks a key.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let dead = &self.dead_letters;
+        if dead.is_empty() || *dead == self.url || self.other.as_ref() == Some(dead) {
+            let bound = "the URL of a queue that no color reads";
+            return Err(ConfigError::new("dead_letters", dead, bound));
+        }
+        let other = self.other.as_ref();
+        if self.url.is_empty() || other.is_some_and(|url| url.is_empty() || *url == self.url) {
+            return Err(not_queues(&(&self.url, other)));
+        }
+        Ok(())
     }
 
     /// The URL of the queue that is read.

@@ -82,7 +82,7 @@ impl Sqs {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .send();
-        let answer = within(wait + self.limit, call).await?;
+        let answer = within(self.limit.saturating_add(wait), call).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
@@ -105,8 +105,13 @@ impl Sqs {
         Ok(answer.failed.iter().filter_map(Refusal::of).collect())
     }
 
-    /// Hides up to ten messages anew.
-    pub(crate) async fn hide(&self, url: &str, hidings: &[Hiding]) -> Result<Refusals, CallError> {
+    /// Hides up to ten messages anew, within this limit.
+    pub(crate) async fn hide(
+        &self,
+        url: &str,
+        hidings: &[Hiding],
+        limit: Duration,
+    ) -> Result<Refusals, CallError> {
         let mut call = self.client.change_message_visibility_batch().queue_url(url);
         for (place, hiding) in hidings.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -117,7 +122,7 @@ impl Sqs {
                 .map_err(CallError::unbuilt)?;
             call = call.entries(entry);
         }
-        let answer = within(self.limit, call.send()).await?;
+        let answer = within(limit, call.send()).await?;
         Ok(answer.failed.iter().filter_map(Refusal::of).collect())
     }
 

@@ -66,6 +66,26 @@ async fn a_message_whose_ten_attributes_are_used_is_parked_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_too_large_for_another_attribute_is_parked_as_it_is() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    // What queues take that were not told otherwise.
+    let limit = 262_144;
+    let unknown = versioned("2.0", &"x".repeat(limit - versioned("2.0", "").len()));
+    for body in ["poison".repeat(limit / 6 + 1)[..limit].to_owned(), unknown] {
+        shop.put(&shop.urls.blue, &body).await;
+        let policy = UnknownPolicy::PassToOtherColor;
+        let running = shop.blue(writing(&log, policy), ConsumerConfig::default());
+        seconds(60).await;
+        let report = running.stop(SOON).await;
+        assert_eq!((report.parked, report.failed, report.passed), (1, 0, 0));
+        let parked = shop.look(&shop.dead).await;
+        assert!(parked[0].body() == Some(&*body) && parked[0].message_attributes.is_none());
+        shop.clear(&shop.dead).await;
+    }
+    assert_eq!(shop.counts(&shop.urls.green).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_two_queues_a_message_is_passed_to_the_other_color_which_handles_it() {
     let (shop, log) = (Shop::open().await, Log::default());
     let id = shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;

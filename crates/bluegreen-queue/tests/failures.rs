@@ -14,9 +14,12 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use bluegreen_core::Stop;
+use bluegreen_core::{ByColor, Stop};
 use bluegreen_local::{Calls, Fault, Rule, Service, World};
-use bluegreen_queue::{Consumer, ConsumerConfig, ConsumerError, Subscription, UnknownPolicy};
+use bluegreen_queue::{
+    Consumer, ConsumerConfig, ConsumerError, Producer, ProducerConfig, Queues, Subscription,
+    UnknownPolicy,
+};
 
 use crate::shop::{Blue, Log, Shop, following, on, seconds, until, writing};
 
@@ -72,12 +75,50 @@ async fn failing_receives_do_not_spin_and_end_with_the_outage() {
 async fn a_queue_that_does_not_exist_is_said_at_once() {
     let shop = Shop::open().await;
     let url = format!("{}-nowhere", shop.urls.blue);
-    let own = Subscription::own(&bluegreen_queue::Queues::Shared(url.clone()), Blue, &shop.dead);
+    let own = Subscription::own(&Queues::Shared(url.clone()), Blue, &shop.dead);
     let dispatch = writing(&Log::default(), UnknownPolicy::Park);
     let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
     let error = running.driver.await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), format!("the queue {url} does not exist"));
     assert!(matches!(error, ConsumerError::QueueMissing { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_timeout_without_end_is_one() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let config = ConsumerConfig::default().with_call_timeout(Duration::MAX);
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    log.reach(1).await;
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn urls_that_cannot_be_meant_are_refused_by_name() {
+    let shop = Shop::open().await;
+    let (blue, green, dead) = (&*shop.urls.blue, &*shop.urls.green, &*shop.dead);
+    let table = [
+        (blue, green, blue, "dead_letters"),
+        (blue, green, green, "dead_letters"),
+        (blue, green, "", "dead_letters"),
+        (blue, blue, dead, "queues"),
+        ("", green, dead, "queues"),
+        (blue, "", dead, "queues"),
+    ];
+    for (blue, green, dead, field) in table {
+        let queues = Queues::Separate(ByColor { blue: blue.to_owned(), green: green.to_owned() });
+        let own = Subscription::own(&queues, Blue, dead);
+        let dispatch = writing(&Log::default(), UnknownPolicy::Park);
+        let config = ConsumerConfig::default();
+        let made = Consumer::new(shop.world.sqs(), own, following(None), dispatch, config);
+        let error = made.unwrap_err().to_string();
+        assert!(error.starts_with(field), "{error}");
+        if field == "queues" {
+            let config = ProducerConfig::default();
+            let made = Producer::new(shop.world.sqs(), queues, following(None), Blue, config);
+            assert!(made.unwrap_err().to_string().starts_with(field));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,6 +153,20 @@ async fn what_cannot_be_deleted_while_its_lease_lasts_is_counted_and_comes_again
     drop(outage);
     running.stop(SOON).await;
     assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_is_tried_again_as_long_as_its_lease_lasts() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 30).await;
+    let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+    let outage = shop.world.faults().inject(Rule::new(deletes, Fault::AccessDenied));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    seconds(25).await;
+    drop(outage);
+    seconds(60).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.undeleted), (30, 0));
 }
 
 #[tokio::test(start_paused = true)]

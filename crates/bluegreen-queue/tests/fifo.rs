@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
     ConsumerConfig, Outcome, Producer, ProducerConfig, Queues, SendError, Subscription,
     UnknownPolicy,
@@ -98,4 +99,59 @@ async fn a_key_that_cannot_be_a_group_is_refused_by_name() {
         let error = producer.send(&Order { order: "a".to_owned() }, key).await.unwrap_err();
         assert!(matches!(&error, SendError::Key { found } if found == key), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_lost_while_it_waited_is_begun_anew_in_order() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..3 {
+        producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+    }
+    let extends = Calls::to(Service::Sqs).operation("ChangeMessageVisibilityBatch");
+    let refused = shop.world.faults().inject(Rule::new(extends, Fault::AccessDenied));
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            let lost = if context.is_lease_lost() { " lost" } else { "" };
+            log.add(format!("{}{lost}", order.order));
+            if context.receive_count() == 1 {
+                seconds(40).await;
+            }
+            Ok(Outcome::Done)
+        }
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().lost_leases == 3).await;
+    drop(refused);
+    log.reach(4).await;
+    seconds(100).await;
+    running.stop(SOON).await;
+    // The first was handled twice, as its lease was lost; the others never out of turn.
+    assert_eq!(log.lines(), ["0", "0", "1", "2"]);
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_hangs_keeps_no_message_back_at_a_stop() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..2 {
+        producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+    }
+    let extends = Calls::to(Service::Sqs).operation("ChangeMessageVisibilityBatch");
+    let hung = shop.world.faults().inject(Rule::new(extends, Fault::Hang).first(1));
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        std::future::pending()
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    until(|| hung.count() == 1).await;
+    let report = running.stop(Duration::from_secs(4)).await;
+    assert_eq!((log.lines(), report.released), (vec!["0".to_owned()], 2));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (2, 0));
 }

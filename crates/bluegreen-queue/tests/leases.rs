@@ -63,6 +63,35 @@ async fn the_heartbeat_stops_with_the_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_heartbeat_under_way_never_overtakes_what_the_handler_asked_for() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
+    let late = shop.world.faults().hold(extends, 1);
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        let log = seen.clone();
+        async move {
+            log.add(context.receive_count().to_string());
+            seconds(13).await;
+            Ok(match context.receive_count() {
+                1 => Outcome::RetryAfter(Duration::from_secs(1000)),
+                _ => Outcome::Done,
+            })
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    late.reached().await;
+    until(|| running.handle.report().retried == 1).await;
+    seconds(1).await;
+    late.release();
+    seconds(900).await;
+    assert_eq!(log.lines(), ["1"]);
+    log.reach(2).await;
+    running.stop(Duration::from_secs(30)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_is_told_when_its_lease_is_lost() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put_orders(&shop.urls.blue, 1).await;
@@ -92,23 +121,27 @@ async fn a_handler_is_told_when_its_lease_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_that_hangs_is_tried_again_before_the_lease_ends() {
-    let (shop, log) = (Shop::open().await, Log::default());
-    shop.put_orders(&shop.urls.blue, 1).await;
-    let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
-    let hung = shop.world.faults().inject(Rule::new(extends, Fault::Hang).first(1));
-    let seen = log.clone();
-    let dispatch = on(UnknownPolicy::Park, move |order, _| {
-        let log = seen.clone();
-        async move {
-            seconds(100).await;
-            log.add(order.order);
-            Ok(Outcome::Done)
-        }
-    });
-    let running = shop.blue(dispatch, ConsumerConfig::default());
-    log.reach(1).await;
-    assert_eq!(hung.count(), 1);
-    until(|| shop.calls(Blue, "DeleteMessageBatch") == 1).await;
-    let report = running.stop(SOON).await;
-    assert_eq!((report.received, report.handled, report.lost_leases), (1, 1, 0));
+    for visibility in [30, 10, 2] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 1).await;
+        let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
+        let hung = shop.world.faults().inject(Rule::new(extends, Fault::Hang).first(1));
+        let seen = log.clone();
+        let dispatch = on(UnknownPolicy::Park, move |order, _| {
+            let log = seen.clone();
+            async move {
+                seconds(100).await;
+                log.add(order.order);
+                Ok(Outcome::Done)
+            }
+        });
+        let config = ConsumerConfig::default().with_visibility(Duration::from_secs(visibility));
+        let running = shop.blue(dispatch, config);
+        log.reach(1).await;
+        assert_eq!(hung.count(), 1);
+        until(|| shop.calls(Blue, "DeleteMessageBatch") == 1).await;
+        let report = running.stop(SOON).await;
+        let found = (report.received, report.handled, report.lost_leases);
+        assert_eq!(found, (1, 1, 0), "visibility of {visibility} s");
+    }
 }

@@ -6,6 +6,8 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[cfg(feature = "metrics")]
+mod counters;
 mod dispatching;
 mod failures;
 mod fifo;

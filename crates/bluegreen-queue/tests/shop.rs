@@ -108,6 +108,10 @@ impl Shop {
         call.send().await.unwrap().messages.unwrap_or_default()
     }
 
+    pub(crate) async fn clear(&self, url: &str) {
+        self.world.sqs_as("observer").purge_queue().queue_url(url).send().await.unwrap();
+    }
+
     /// The messages of a queue that are visible, and those that are hidden.
     pub(crate) async fn counts(&self, url: &str) -> (u32, u32) {
         let names = [

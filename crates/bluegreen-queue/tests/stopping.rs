@@ -126,3 +126,27 @@ async fn a_dropped_run_loses_nothing_and_leaves_no_handler_behind() {
     seconds(600).await;
     assert_eq!(log.len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_begins_after_the_request_receives_nothing() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 3).await;
+    // On this runtime the driver has not begun to run yet.
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    let report = running.stop(Duration::from_secs(20)).await;
+    assert_eq!((shop.calls(Blue, ""), report.received, log.len()), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_sqs_was_told_counts_as_released() {
+    use bluegreen_local::{Fault, Rule};
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 3).await;
+    let hides = Calls::to(Service::Sqs).operation("ChangeMessageVisibilityBatch");
+    let _outage = shop.world.faults().inject(Rule::new(hides, Fault::AccessDenied));
+    let running = shop.blue(slow(&log, 3600), ConsumerConfig::default());
+    log.reach(3).await;
+    let report = running.stop(Duration::from_secs(8)).await;
+    assert_eq!((report.received, report.released), (3, 0));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 3));
+}

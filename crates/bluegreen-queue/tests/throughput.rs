@@ -100,3 +100,29 @@ async fn an_idle_consumer_makes_three_calls_a_minute() {
     assert!((29..=31).contains(&calls), "{calls}");
     running.stop(SOON).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_consumer_that_does_not_wait_makes_five_calls_a_second() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let config = ConsumerConfig::default().with_wait(Duration::ZERO);
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    seconds(60).await;
+    let calls = shop.calls(Blue, "");
+    assert!((290..=310).contains(&calls), "{calls}");
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_more_is_received_while_deletes_are_far_behind() {
+    use bluegreen_local::{Calls, Fault, Rule, Service};
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 300).await;
+    let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+    let outage = shop.world.faults().inject(Rule::new(deletes, Fault::AccessDenied));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    seconds(20).await;
+    assert_eq!(log.len(), 110, "ten times what it handles at once, and one receive");
+    drop(outage);
+    log.reach(300).await;
+    running.stop(SOON).await;
+}

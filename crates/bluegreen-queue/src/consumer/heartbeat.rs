@@ -26,6 +26,9 @@ where
     pub(super) fn heartbeat(&mut self, now: Instant) {
         let (extensions, lost) = self.leases.due(now);
         self.count_lost(lost);
+        // One that hangs must leave time for another try before the leases end.
+        let limit = self.config.call_timeout.min(self.config.visibility / 5);
+        self.extending.extend(extensions.iter().map(|extension| (extension.slot, None)));
         for extensions in extensions.chunks(BATCH) {
             let (worker, extensions) = (Arc::clone(&self.worker), extensions.to_vec());
             self.calls.push(Box::pin(async move {
@@ -34,7 +37,7 @@ where
                     .map(|e| Hiding { handle: Arc::clone(&e.handle), seconds: e.seconds })
                     .collect();
                 let sent = Instant::now();
-                let result = worker.sqs.hide(&worker.subscription.url, &hidings).await;
+                let result = worker.sqs.hide(&worker.subscription.url, &hidings, limit).await;
                 Answered::Extended(Extended { extensions, sent, result })
             }));
         }
@@ -43,6 +46,11 @@ where
     pub(super) fn extended(&mut self, extended: Extended) {
         let now = Instant::now();
         let Extended { extensions, sent, result } = extended;
+        for extension in &extensions {
+            if let Some(Some(entry)) = self.extending.remove(&extension.slot) {
+                self.hides.push(entry, now);
+            }
+        }
         let refusals = match result {
             Ok(refusals) => refusals,
             Err(error) => {
@@ -57,9 +65,9 @@ where
             match refusals.iter().find(|(refused, _)| *refused == place) {
                 None => self.leases.extended(extension, sent),
                 Some((_, refusal)) if refusal.is_final => {
-                    tracing::warn!(code = refusal.code, "a lease is over, says SQS");
-                    let news = self.leases.refused(extension.slot);
-                    self.count_lost(u64::from(news));
+                    let is_news = self.leases.refused(extension.slot);
+                    tracing::debug!(code = refusal.code, is_news, "a lease is over, says SQS");
+                    self.count_lost(u64::from(is_news));
                 }
                 Some(_) => self.leases.failed(extension.slot, now),
             }

@@ -126,7 +126,8 @@ impl Leases {
         let time = visibility.min(held.limit.saturating_duration_since(now));
         held.next = held.expires;
         self.schedule.insert((held.next, slot));
-        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        // Zero would show the message to others while it is being handled.
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1);
         Some(Extension { slot, handle: Arc::clone(&held.handle), seconds })
     }
 

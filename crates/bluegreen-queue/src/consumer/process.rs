@@ -120,22 +120,30 @@ impl Worker {
     async fn park(&self, message: &Received, reason: &str) -> Result<Count, CallError> {
         tracing::warn!(message = %message.id, reason, "parking a message");
         let attributes = message.attributes.parked(reason, &message.id, message.body.len());
-        self.send(&self.subscription.dead_letters, message, attributes, "parked").await?;
+        let queue = &self.subscription.dead_letters;
+        match self.send(queue, message, attributes, "parked").await {
+            // The queue may take less than AWS's limit: the reason must not keep the message here.
+            Err(error) if error.is_invalid() => {
+                tracing::warn!(cause = %error.into_source(), "parking it without the reason");
+                self.send(queue, message, message.attributes.clone(), "parked").await?;
+            }
+            sent => sent?,
+        }
         Ok(Count::Parked)
     }
 
     async fn pass(&self, message: &Received) -> Result<Count, CallError> {
         let attributes = message.attributes.passed(&message.id, message.body.len());
-        match (&self.subscription.other, attributes) {
-            (Some(other), Some(attributes)) => {
-                self.send(other, message, attributes, "passed").await?;
-                Ok(Count::Passed)
-            }
-            _ => {
-                let reason = "it cannot be passed on: no room for the attribute that counts passes";
-                self.park(message, reason).await
+        if let Some((other, attributes)) = self.subscription.other.as_ref().zip(attributes) {
+            match self.send(other, message, attributes, "passed").await {
+                Err(error) if error.is_invalid() => {
+                    tracing::warn!(cause = %error.into_source(), "a message cannot be passed on");
+                }
+                sent => return sent.map(|()| Count::Passed),
             }
         }
+        let reason = "it cannot be passed on: no room for the attribute that counts passes";
+        self.park(message, reason).await
     }
 
     /// Sends the message as it is, body untouched.

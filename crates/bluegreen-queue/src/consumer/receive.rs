@@ -41,6 +41,8 @@ pub(super) struct Receiver {
 
 /// A receive under way.
 pub(super) struct Poll {
+    /// Whether the call may be on its way: before, it can be given up without a trace.
+    is_sent: bool,
     answer: Pin<Box<dyn Future<Output = Result<Vec<Received>, CallError>> + Send>>,
     waits: bool,
     /// When to give it up, once there is no wish for it any more.
@@ -51,7 +53,10 @@ impl Poll {
     /// The answer of the open receive; never, when none is open.
     pub(super) async fn answer(poll: &mut Option<Self>) -> Result<Vec<Received>, CallError> {
         match poll {
-            Some(open) => open.answer.as_mut().await,
+            Some(open) => {
+                open.is_sent = true;
+                open.answer.as_mut().await
+            }
             None => std::future::pending().await,
         }
     }
@@ -99,9 +104,10 @@ where
         let allowance = self.allow(now);
         let receiver = &mut self.receiver;
         if let Some(poll) = &mut receiver.poll {
+            let grace = now + self.config.poll_grace;
             if allowance.permits > 0 {
                 poll.ends = None;
-            } else if *poll.ends.get_or_insert(now + self.config.poll_grace) <= now {
+            } else if !poll.is_sent || *poll.ends.get_or_insert(grace) <= now {
                 receiver.poll = None;
             }
             return;
@@ -154,7 +160,8 @@ where
             worker.sqs.receive(&worker.subscription.url, most, wait, visibility).await
         });
         self.receiver.room_since = None;
-        self.receiver.poll = Some(Poll { answer, waits: !wait.is_zero(), ends: None });
+        self.receiver.poll =
+            Some(Poll { is_sent: false, answer, waits: !wait.is_zero(), ends: None });
     }
 
     pub(super) fn polled(

@@ -57,8 +57,8 @@ counters! {
     Passed passed,
     /// Messages that were left in the queue for the other color.
     Awaited awaited,
-    /// Messages that were shown again at once because there was no wish to handle them any more:
-    /// at a stop, or when the gate closed.
+    /// Messages that were shown again at once, unhandled: at a stop, when the gate closed, or
+    /// behind a failed one of their FIFO group. Only those that SQS has confirmed.
     Released released,
     /// Leases that ended while their handler ran: another consumer may have handled the message.
     LostLease lost_leases,

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub(super) struct Running<S> {
     pub(super) groups: Groups<Waiting>,
     pub(super) deletes: Batch<Entry>,
     pub(super) hides: Batch<Entry>,
+    /// The slots of extensions under way, with the hide that waits for the answer: overtaken, it
+    /// would be undone.
+    pub(super) extending: HashMap<Slot, Option<Entry>>,
     pub(super) calls: FuturesUnordered<Call>,
     /// Deletes that are not confirmed yet.
     pub(super) unconfirmed: u64,
@@ -101,6 +105,7 @@ where
             leases: Leases::new(config.visibility),
             deletes: Batch::new(config.flush_age),
             hides: Batch::new(config.flush_age),
+            extending: HashMap::new(),
             worker,
             service,
             config,
@@ -218,6 +223,10 @@ where
         }
         // Dropping the set drops the handlers at their next await.
         self.handlers = JoinSet::new();
+        // No time is left to wait for the answers to extensions.
+        for (_, waiting) in std::mem::take(&mut self.extending) {
+            waiting.into_iter().for_each(|entry| self.hides.push(entry, now));
+        }
         for slot in self.leases.slots() {
             self.release(slot, now);
         }

@@ -84,21 +84,23 @@ where
             Settlement::Hide(time) => {
                 let left = ended.limit.saturating_duration_since(now);
                 let seconds = hidden_seconds(time, left);
-                self.hides.push(Entry { handle, seconds, until, tries: 0 }, now);
+                self.hide(slot, Entry { handle, seconds, until, tries: 0 }, now);
             }
         }
         if let Some(group) = group {
-            self.go_on(&group, settlement, now);
+            let comes_again = ended.was_lost || settlement != Settlement::Delete;
+            self.go_on(&group, comes_again, now);
         }
     }
 
-    /// The next message of a FIFO group; none, when this one will come again before them.
-    fn go_on(&mut self, group: &str, settlement: Settlement, now: Instant) {
-        if settlement == Settlement::Delete {
-            if let Some(next) = self.groups.advance(group) {
-                self.start(next);
-            }
-            return;
+    /// The next message of a FIFO group; none when this one, or the next itself, will come again
+    /// before those behind it.
+    fn go_on(&mut self, group: &str, comes_again: bool, now: Instant) {
+        let next = if comes_again { None } else { self.groups.advance(group) };
+        match next {
+            Some(next) if !next.lease.is_lost() => return self.start(next),
+            Some(lost) => self.release(lost.slot, now),
+            None => {}
         }
         for waiting in self.groups.give_up(group) {
             self.release(waiting.slot, now);
@@ -111,8 +113,14 @@ where
             return;
         };
         let entry = Entry { handle: ended.handle, seconds: 0, until: ended.expires, tries: 0 };
-        self.hides.push(entry, now);
-        self.worker.counters.one(Count::Released);
+        self.hide(slot, entry, now);
+    }
+
+    fn hide(&mut self, slot: Slot, entry: Entry, now: Instant) {
+        match self.extending.get_mut(&slot) {
+            Some(waiting) => *waiting = Some(entry),
+            None => self.hides.push(entry, now),
+        }
     }
 
     /// Makes the calls whose time has come.
@@ -127,12 +135,12 @@ where
             }));
         }
         while let Some(entries) = self.hides.take(now, at_once) {
-            let worker = Arc::clone(&self.worker);
+            let (worker, limit) = (Arc::clone(&self.worker), self.config.call_timeout);
             self.calls.push(Box::pin(async move {
                 let hiding =
                     |e: &Entry| Hiding { handle: Arc::clone(&e.handle), seconds: e.seconds };
                 let hidings: Vec<_> = entries.iter().map(hiding).collect();
-                let result = worker.sqs.hide(&worker.subscription.url, &hidings).await;
+                let result = worker.sqs.hide(&worker.subscription.url, &hidings, limit).await;
                 Answered::Hidden(Settled { entries, result })
             }));
         }
@@ -155,6 +163,10 @@ where
 
     pub(super) fn hidden(&mut self, settled: Settled) {
         for (entry, fate) in settled.fates("hide") {
+            // Only what is released is shown at once; a failure is never hidden for zero seconds.
+            if entry.seconds == 0 && matches!(fate, Fate::Settled) {
+                self.worker.counters.one(Count::Released);
+            }
             // What is not hidden as wished appears when its lease ends: late, but not lost.
             let again = matches!(fate, Fate::Again).then(|| self.again(entry)).flatten();
             if let Some((entry, at)) = again {
@@ -163,13 +175,14 @@ where
         }
     }
 
-    /// The entry and the time of its next try, when that lies within its lease.
+    /// The entry and the time of its next try, as long as its lease lasts.
     fn again(&mut self, mut entry: Entry) -> Option<(Entry, Instant)> {
-        let backoff = Backoff::default();
+        let now = Instant::now();
         let floor = Duration::from_millis(50);
-        let pause = backoff.delay(entry.tries, self.random.u64(..)).max(floor);
-        let at = Instant::now() + pause;
-        entry.tries += 1;
-        (at < entry.until).then_some((entry, at))
+        let pause = Backoff::default().delay(entry.tries, self.random.u64(..)).max(floor);
+        // Half of what is left at most, so that no long pause is the last.
+        let pause = pause.min(entry.until.saturating_duration_since(now) / 2);
+        entry.tries = entry.tries.saturating_add(1);
+        (pause >= floor).then_some((entry, now + pause))
     }
 }

@@ -57,6 +57,18 @@ fn what_is_not_an_envelope_says_why() {
     }
 }
 
+#[test]
+fn no_depth_makes_it_panic() {
+    let deep = |open: &str, close: &str| open.repeat(200_000) + "1" + &close.repeat(200_000);
+    for payload in [deep("[", "]"), deep("{\"a\":", "}"), "[".repeat(200_000)] {
+        let text = ARTICLE.replace("{\"n\":1}", &payload);
+        if let Ok(envelope) = text.parse::<Envelope>() {
+            assert_eq!(envelope.payload(), payload);
+        }
+        drop(payload.parse::<Envelope>());
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".*", bytes: Vec<u8>) {

@@ -106,3 +106,16 @@ fn extensions_stop_at_twelve_hours() {
     }
     assert!((3590..=3610).contains(&asked), "{asked}");
 }
+
+#[test]
+fn the_last_extension_of_the_longest_visibility_never_shows_the_message() {
+    let start = Instant::now();
+    let mut leases = Leases::new(LONGEST_HIDDEN);
+    begin(&mut leases, 1, start);
+    let first = leases.next().unwrap();
+    assert_eq!(leases.due(first).0.len(), 1);
+    leases.failed(1, start + LONGEST_HIDDEN * 9 / 10 - Duration::from_secs(3));
+    let last = leases.next().unwrap();
+    assert_eq!(start + LONGEST_HIDDEN - last, Duration::from_secs(3));
+    assert_eq!(leases.due(last).0[0].seconds, 1);
+}

@@ -1,0 +1,68 @@
+//! The numbers of the report, through the `metrics` facade.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bluegreen_queue::{ConsumerConfig, UnknownPolicy};
+use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
+
+use crate::shop::{Log, Shop, until, writing};
+
+/// Keeps counters by name and labels.
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
+
+#[derive(Debug)]
+struct Count(Counts, String);
+
+impl CounterFn for Count {
+    fn increment(&self, value: u64) {
+        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
+    }
+
+    fn absolute(&self, _: u64) {}
+}
+
+impl metrics::Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels: Vec<_> = key.labels().map(|l| format!("{}={}", l.key(), l.value())).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Counter::from_arc(Arc::new(Count(self.clone(), name)))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_number_of_the_report_is_a_counter() {
+    let counts = Counts::default();
+    // The test and all of its tasks run on this thread.
+    let _recorder = metrics::set_default_local_recorder(&counts);
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 3).await;
+    shop.put(&shop.urls.blue, "poison").await;
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    log.reach(3).await;
+    let report = running.stop(Duration::from_secs(5)).await;
+    let expected = [
+        ("handled", report.handled),
+        ("parked", report.parked),
+        ("received", report.received),
+        ("receives", report.receives),
+    ];
+    let expected = expected
+        .map(|(what, count)| (format!("queue_consumer_total queue=orders what={what}"), count));
+    assert_eq!(*counts.0.lock().unwrap(), BTreeMap::from(expected));
+}
