@@ -88,7 +88,7 @@ impl Flusher {
     }
 
     fn accepted(&self, batch: &[Point], limit: usize) -> Next {
-        self.pending().settled();
+        self.pending().settled(batch.len());
         self.counts.sent(batch.len());
         if self.failing.swap(false, Ordering::Relaxed) {
             tracing::info!("metrics are sent again");
@@ -133,7 +133,7 @@ impl Flusher {
     }
 
     fn give_up(&self, batch: &[Point], cause: DropCause) {
-        self.pending().settled();
+        self.pending().settled(batch.len());
         self.counts.dropped(cause, batch.len());
     }
 

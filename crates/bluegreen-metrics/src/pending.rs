@@ -35,23 +35,24 @@ impl Pending {
     }
 
     /// Takes the oldest points, as many as fit into one call of at most `limit` datums. They count
-    /// as being in a call until [`settled`](Self::settled) or [given back](Self::give_back).
+    /// as being in a call until [`settled`](Self::settled) or [given back](Self::give_back); those
+    /// of a call that was cut off stay.
     pub(crate) fn take(&mut self, limit: usize) -> Vec<Point> {
         let count = batch::fitting(self.points.iter(), limit);
         let taken: Vec<_> = self.points.drain(..count).collect();
         self.memory -= taken.iter().map(Point::memory).sum::<usize>();
-        self.in_call = taken.len();
+        self.in_call += taken.len();
         taken
     }
 
-    /// The points in the call need no more care.
-    pub(crate) fn settled(&mut self) {
-        self.in_call = 0;
+    /// So many points in a call need no more care.
+    pub(crate) fn settled(&mut self, points: usize) {
+        self.in_call -= points;
     }
 
     /// Puts the points of a failed call back; answers how many of the oldest had to go.
     pub(crate) fn give_back(&mut self, points: Vec<Point>) -> usize {
-        self.in_call = 0;
+        self.in_call -= points.len();
         for point in points.into_iter().rev() {
             self.memory += point.memory();
             self.points.push_front(point);
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(pending.give_back(taken), 0);
         assert_eq!(pending.add(points(3..4)), 0);
         assert_eq!(values(&pending.take(1_000)), [0.0, 1.0, 2.0, 3.0]);
-        pending.settled();
+        pending.settled(4);
         assert_eq!(pending.len(), 0);
         assert_eq!(pending.memory, 0);
     }

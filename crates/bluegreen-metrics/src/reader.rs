@@ -86,10 +86,11 @@ impl Reader {
     /// oldest first; for both the same stretches.
     ///
     /// A stretch reads as
-    /// - *counted* when there were requests; missing error counts are zero errors;
+    /// - *counted* when there were requests;
     /// - *no traffic* when the color reports and had none: its processes send a zero in each window;
     /// - *absent* when the color says nothing while the other one does;
-    /// - *late* when neither says anything yet, or the requests are there and their latencies not.
+    /// - *late* when neither says anything yet, or the requests are there and their errors (a zero is
+    ///   sent too) or latencies not.
     ///
     /// The processes of a color report at different times, and CloudWatch shows points some time
     /// after it took them, so figures of a young stretch still grow: leave out the newest, by the

@@ -49,11 +49,12 @@ pub(crate) async fn color(shared: &Arc<Shared>, color: Color) -> Result<(), Chec
     Err(CheckError::Failed { color, checked, failed })
 }
 
-/// The checks of a color's targets, running; dropped they end.
+/// The checks of a color's targets, running; dropped they end. Connections grown old go with them.
 fn start(shared: &Arc<Shared>, color: Color) -> JoinSet<(SocketAddr, Result<(), CheckFailure>)> {
     let mut checks = JoinSet::new();
     for target in shared.targets.of(color).iter() {
         let (shared, target) = (Arc::clone(shared), Arc::clone(target));
+        target.pool().sweep();
         checks.spawn(async move {
             let result = one(&shared, &target).await;
             if let Err(failure) = &result {

@@ -5,6 +5,9 @@ use http::uri::PathAndQuery;
 
 use crate::ProxyError;
 
+/// hyper adds the head's time-out to the present, which `Duration::MAX` would overflow.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a [`Proxy`](crate::Proxy) works.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,17 +32,17 @@ pub struct ProxyConfig {
     pub response_timeout: Duration,
     /// How long a client may take to send a request's head; a kept connection may be idle as
     /// long. Behind an ALB choose more than its idle time-out (60 s), so that the ALB is the one
-    /// that closes. Default: 30 s.
+    /// that closes. Default: 30 s. At most a year.
     pub head_timeout: Duration,
     /// How many idle connections are kept for each target. Default: 256; two, as some clients
     /// have it, open a connection for almost every request under load.
     pub idle_per_target: usize,
-    /// How long an idle connection is kept. Choose less than the targets' own limit, so that the
-    /// proxy is the one that closes. Default: 30 s.
+    /// How long an idle connection is kept; it may be one `check_interval` more. Choose less than
+    /// the targets' own limit, so that the proxy is the one that closes. Default: 30 s.
     pub idle_timeout: Duration,
     /// Whether the client is a proxy of ours, such as an ALB: then its `Forwarded` and
-    /// `X-Forwarded-*` headers are kept and added to. Else they are dropped, as anybody can send
-    /// them. Default: no.
+    /// `X-Forwarded-*` headers are kept, and it is added to `X-Forwarded-For`. Else they are
+    /// dropped, as anybody can send them. Default: no.
     pub trust_forwarded: bool,
     /// Whether responses carry `x-bluegreen-color` with the color that answered. Default: yes.
     pub show_color: bool,
@@ -123,6 +126,10 @@ impl ProxyConfig {
                 return Err(ProxyError::config(field, "0 s", "more than zero"));
             }
         }
+        if self.head_timeout > YEAR {
+            let found = format!("{:?}", self.head_timeout);
+            return Err(ProxyError::config("head_timeout", &found, "at most a year"));
+        }
         let path = self.check_path.parse::<PathAndQuery>().ok();
         path.filter(|_| self.check_path.starts_with('/')).ok_or_else(|| {
             ProxyError::config("check_path", &self.check_path, "a path such as \"/health/ready\"")
@@ -139,6 +146,9 @@ mod tests {
         let config = ProxyConfig::default().with_head_timeout(Duration::ZERO);
         let error = config.checked().unwrap_err().to_string();
         assert_eq!(error, "head_timeout is 0 s: allowed is more than zero");
+        let config = ProxyConfig::default().with_head_timeout(Duration::MAX);
+        let error = config.checked().unwrap_err().to_string();
+        assert!(error.ends_with("allowed is at most a year"), "{error}");
         for path in ["", "ready", "/a b", "http://a/b"] {
             let error = ProxyConfig::default().with_check_path(path).checked().unwrap_err();
             assert!(error.to_string().starts_with(&format!("check_path is {path}: ")), "{error}");

@@ -22,7 +22,6 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// Prepares a client's headers for a target. `host` is what the request asked for.
 pub(crate) fn to_target(
@@ -40,9 +39,7 @@ pub(crate) fn to_target(
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     if !trusted {
-        for name in [FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED_PORT] {
-            headers.remove(name);
-        }
+        remove_forwarded(headers);
     }
     if let Some(peer) = peer {
         add_peer(headers, peer);
@@ -56,6 +53,18 @@ pub(crate) fn to_target(
 pub(crate) fn to_client(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     headers.remove(TE);
+}
+
+/// Whether a header says where a request came from. A proxy of ours wrote it, or nobody did.
+fn is_forwarded(name: &HeaderName) -> bool {
+    *name == FORWARDED || name.as_str().starts_with("x-forwarded-")
+}
+
+fn remove_forwarded(headers: &mut HeaderMap) {
+    let names: Vec<_> = headers.keys().filter(|name| is_forwarded(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -72,7 +81,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the headers that `Connection` names.
+/// Removes the headers that `Connection` names, but for those that say where a request came from:
+/// else a client could have a trusted proxy's words about it taken out.
 fn remove_named(headers: &mut HeaderMap) {
     let usual = |value: &HeaderValue| {
         value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
@@ -82,7 +92,8 @@ fn remove_named(headers: &mut HeaderMap) {
     let lists: Vec<HeaderValue> = lists.cloned().collect();
     for list in &lists {
         for name in list.as_bytes().split(|byte| *byte == b',') {
-            if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+            let name = HeaderName::from_bytes(name.trim_ascii());
+            if let Some(name) = name.ok().filter(|name| !is_forwarded(name)) {
                 headers.remove(name);
             }
         }

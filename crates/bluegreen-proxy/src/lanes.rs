@@ -55,7 +55,7 @@ impl Lanes {
         let lane = self.in_flight.get(color);
         tokio::select! {
             () = lane.drained() => {}
-            () = self.asked_back(color) => {}
+            () = self.asked_back(color) => return Err(self.still_serving(color)),
         }
         if lane.is_closed() { Ok(()) } else { Err(self.still_serving(color)) }
     }
@@ -76,12 +76,15 @@ impl Lanes {
         }
     }
 
+    /// Waits until the color is open again. Asked back for an instant only, it stays closed.
     async fn asked_back(&self, color: Color) {
         let mut following = self.following.clone();
-        while self.following.weight(color).is_zero() {
-            following.changed().await;
+        while self.in_flight.get(color).is_closed() {
+            if self.following.weight(color).is_zero() {
+                following.changed().await;
+            }
+            self.reopen(color);
         }
-        self.reopen(color);
     }
 
     fn still_serving(&self, color: Color) -> DrainError {

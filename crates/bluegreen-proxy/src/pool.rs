@@ -52,6 +52,11 @@ impl Pool {
         }
     }
 
+    /// Closes what nobody has needed for too long: without requests nothing else would.
+    pub(crate) fn sweep(&self) {
+        self.drop_old(&mut self.idle());
+    }
+
     fn drop_old(&self, idle: &mut VecDeque<Idle>) {
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.keep) {
             idle.pop_front();

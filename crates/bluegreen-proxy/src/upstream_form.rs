@@ -1,7 +1,7 @@
 //! Turns a client's request into the one that a target gets. Pure.
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body;
@@ -29,7 +29,26 @@ where
     headers::to_target(&mut head.headers, host, scheme, peer, trusted);
     head.uri = path_only(head.uri)?;
     head.version = Version::HTTP_11;
-    Ok(Request::from_parts(head, SentBody::new(body)))
+    let body = SentBody::new(body);
+    frame(&mut head.headers, &body);
+    Ok(Request::from_parts(head, body))
+}
+
+/// Announces the body by what it is, not by what was said of it: a length that is not the body's
+/// would have the target take the next request of its connection for the rest of this one.
+fn frame(headers: &mut HeaderMap, body: &SentBody) {
+    let announced = headers.remove(CONTENT_LENGTH).is_some();
+    match body.size_hint().exact() {
+        Some(0) if announced => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        // The length of any other one hyper's client writes itself.
+        Some(_) => {}
+        // A body of unknown length it would leave out of a GET, unless told.
+        None => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
 }
 
 /// The host that is asked for: the one in the URI wins over the header (RFC 9112, 3.2.2).
@@ -41,11 +60,19 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
     }
     match (uri.authority(), first) {
         (Some(authority), _) => written(authority),
-        (None, Some(host)) if host.to_str().is_ok_and(|host| !host.contains(['@', ',', ' '])) => {
+        (None, Some(host)) if host.as_bytes().iter().all(|byte| is_of_host(*byte)) => {
             Ok(host.clone())
         }
         (None, _) => Err(Refusal::Host),
     }
+}
+
+/// Whether a host and its port may be written with this (RFC 3986, 3.2.2), but for the comma, which
+/// would make one header of two.
+const fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
 }
 
 fn written(authority: &Authority) -> Result<HeaderValue, Refusal> {
@@ -75,7 +102,7 @@ fn path_only(uri: Uri) -> Result<Uri, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::Empty;
+    use http_body_util::{Empty, Full};
 
     fn form(request: http::request::Builder) -> Result<(String, String), Refusal> {
         let request = request.body(Empty::<Bytes>::new()).unwrap();
@@ -97,9 +124,32 @@ mod tests {
         assert_eq!(form(Request::options("*").header("host", "shop")), shop("*"));
         assert_eq!(form(get()), Err(Refusal::Host));
         assert_eq!(form(get().header("host", "a").header("host", "a")), Err(Refusal::Host));
-        for wrong in ["a,b", "me@shop", "a b", "\u{e4}"] {
+        for fine in ["shop:8080", "[::1]:80", "a-b_c.d~e", "%41"] {
+            assert_eq!(form(get().header("host", fine)).unwrap().0, fine);
+        }
+        for wrong in ["a,b", "me@shop", "a b", "a\tb", "a/b", "a?b", "a#b", "a\\b", "\u{e4}"] {
             assert_eq!(form(get().header("host", wrong)), Err(Refusal::Host), "{wrong}");
         }
         assert_eq!(form(Request::connect("shop:443")), Err(Refusal::Connect));
+    }
+
+    #[test]
+    fn a_body_is_framed_by_what_it_is_and_not_by_what_is_said_of_it() {
+        let framing = |declared: Option<&str>, body: &'static [u8]| {
+            let mut request = Request::post("/").header("host", "a");
+            if let Some(declared) = declared {
+                request = request.header("content-length", declared);
+            }
+            let request = request.body(Full::new(Bytes::from_static(body))).unwrap();
+            let formed = upstream_form(request, None, false).unwrap();
+            let length = formed.headers().get("content-length");
+            length.map(|length| length.to_str().unwrap().to_owned())
+        };
+        assert_eq!(framing(None, b""), None);
+        assert_eq!(framing(Some("0"), b"").as_deref(), Some("0"));
+        // Else the target would take the next request of its connection for the missing bytes.
+        assert_eq!(framing(Some("10"), b"").as_deref(), Some("0"));
+        // hyper's client writes the length that the body has.
+        assert_eq!(framing(Some("10"), b"order"), None);
     }
 }

@@ -38,12 +38,14 @@ impl Attempt {
         (end > self.start).then(|| (self.first_open().unwrap_or(end - self.period), end))
     }
 
-    /// Takes in what was answered. What was seen before is replaced: figures grow for a while.
+    /// Takes in what was answered, of periods of the right length. What was seen before is replaced:
+    /// figures grow for a while.
     pub(crate) fn take(&mut self, answered: ByColor<Vec<Observation>>) {
         let (start, end) = (self.start, self.end);
         answered.map(|color, observations| {
             for observation in observations {
-                if (start..end).contains(&observation.start) {
+                let is_ours = observation.length == self.period;
+                if is_ours && (start..end).contains(&observation.start) {
                     self.seen.get_mut(color).insert(observation.start, observation.reading);
                 }
             }
@@ -138,6 +140,15 @@ mod tests {
         attempt.take(both(12_000, Reading::NoTraffic));
         assert_eq!(attempt.observations().green.len(), 1);
         assert_eq!(attempt.observations().green[0].reading, Reading::Late);
+    }
+
+    #[test]
+    fn a_period_of_another_length_is_not_taken_for_one_of_ours() {
+        let mut attempt = attempt();
+        attempt.ask(at(13_000), SECOND).unwrap();
+        let minute = Observation::new(Color::Blue, at(11_000), SECOND * 60, Reading::NoTraffic);
+        attempt.take(ByColor { blue: vec![minute], green: Vec::new() });
+        assert_eq!(attempt.observations().blue[0].reading, Reading::Late);
     }
 
     #[test]

@@ -4,28 +4,34 @@ use bluegreen_core::{Backoff, Clock};
 
 use crate::ConfigError;
 
+/// More than that is nobody's plan, and no clock can add `Duration::MAX`.
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a [`Shift`](crate::Shift) works, beside its plan and its thresholds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShiftConfig {
     /// The length of the metrics' periods; it must be the one that the source of observations
-    /// has. Default: 60 s, CloudWatch's standard; down to 1 s with high-resolution metrics.
+    /// has, as one of another length counts as late. Default: 60 s, CloudWatch's standard; down to
+    /// 1 s with high-resolution metrics. At most a year.
     pub period: Duration,
     /// How long after its end a period is looked at for the first time. Default: 60 s, as
-    /// CloudWatch's points come and grow for about that long; what is later still is read again.
+    /// CloudWatch's points come and grow for about that long; what is later still is read again. At
+    /// most a year.
     pub settle_lag: Duration,
     /// How long the living processes may take to follow a change; a forward step that is not
     /// followed by then is rolled back. Choose more than a member's lifetime, so that a killed
     /// process expires first. Default: 2 min.
     pub follow_timeout: Duration,
-    /// How long the candidate may take to be healthy before its first share. Default: 2 min.
+    /// How long the candidate may take to be healthy before its first share. Default: 2 min. At
+    /// most a year.
     pub health_timeout: Duration,
     /// How long writing the weights may take before a forward step is rolled back. Default: 1 min.
     pub weights_timeout: Duration,
-    /// How long a rollback tries to reach store and balancer. Default: 15 min.
+    /// How long a rollback tries to reach store and balancer. Default: 15 min. At most a year.
     pub rollback_timeout: Duration,
-    /// How long there may be no evidence before the shift says that it is frozen. The share is
-    /// held from the first moment. Default: 5 min.
+    /// How long there may be no evidence, or no store to take the next step, before the shift says
+    /// that it is frozen. The share is held from the first moment. Default: 5 min.
     pub patience: Duration,
     /// How long a shift may be frozen. Default: 1 h.
     pub freeze_limit: Duration,
@@ -118,6 +124,38 @@ impl ShiftConfig {
                 return Err(ConfigError { field, found: format!("{value:?}"), bound });
             }
         }
+        let bound = "at most a year";
+        for (field, value) in [
+            ("period", self.period),
+            ("settle_lag", self.settle_lag),
+            ("health_timeout", self.health_timeout),
+            ("rollback_timeout", self.rollback_timeout),
+        ] {
+            if value > YEAR {
+                return Err(ConfigError { field, found: format!("{value:?}"), bound });
+            }
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_that_no_clock_can_add_are_refused_by_field() {
+        let config = ShiftConfig::default;
+        let forever = Duration::MAX;
+        for (config, field) in [
+            (config().with_period(forever), "period"),
+            (config().with_settle_lag(forever), "settle_lag"),
+            (config().with_health_timeout(forever), "health_timeout"),
+            (config().with_rollback_timeout(forever), "rollback_timeout"),
+            (config().with_rollback_timeout(Duration::ZERO), "rollback_timeout"),
+        ] {
+            assert_eq!(config.check().unwrap_err().field, field);
+        }
+        assert_eq!(config().check(), Ok(()));
     }
 }

@@ -16,7 +16,7 @@ pub struct ConfigError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShiftError {
-    /// Another shift is under way, or the target serves alone already.
+    /// Another shift is under way.
     #[error("cannot shift: the deployment is in phase \"{phase}\"")]
     Busy {
         /// The phase found.
@@ -36,7 +36,7 @@ pub enum ShiftError {
         /// The phase found.
         phase: Phase,
     },
-    /// The deployment could not be written or read.
+    /// The deployment could not be written or read. A candidate that had a share keeps it.
     #[error("the deployment could not be changed")]
     Store(#[source] UpdateError),
     /// A rollback was not finished in time. What could not be done is named; all else is done.

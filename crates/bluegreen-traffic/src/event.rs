@@ -67,14 +67,14 @@ pub enum Event {
         /// What went wrong, with its causes.
         error: String,
     },
-    /// The share is held, as it cannot be told whether the candidate is good.
+    /// The share is held, as it cannot be told whether the candidate is good, or not be changed.
     Frozen {
         /// The share that is held.
         share: Share,
         /// Why.
         why: Frost,
     },
-    /// There is evidence again, and the shift goes on.
+    /// What it was frozen for is over, and the shift goes on.
     Thawed {
         /// The share it goes on with.
         share: Share,
@@ -104,6 +104,8 @@ pub enum Frost {
     BothUnhealthy,
     /// There is no evidence.
     NoEvidence(Missing),
+    /// The store does not take the next step, so the candidate is watched at the share it has.
+    Store,
 }
 
 impl fmt::Display for Frost {
@@ -111,6 +113,7 @@ impl fmt::Display for Frost {
         match self {
             Self::BothUnhealthy => f.write_str("both colors are unhealthy"),
             Self::NoEvidence(missing) => missing.fmt(f),
+            Self::Store => f.write_str("the store does not take the next step"),
         }
     }
 }

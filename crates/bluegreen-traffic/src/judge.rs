@@ -3,7 +3,8 @@
 //! In this order:
 //! 1. Is the candidate bad, by what is counted so far? Harm is acted on even while other figures
 //!    are missing.
-//! 2. If so: does the stable color suffer the same? Then the candidate is not blamed.
+//! 2. If so: does the stable color suffer the same? Then the candidate is not blamed; but a latency
+//!    that both suffer from is no excuse for errors of its own beyond the absolute limit.
 //! 3. If not: is enough known to say that it is good? What is unknown never counts as good.
 
 use std::time::Duration;
@@ -125,7 +126,8 @@ pub fn judge(
     }
     let live = matches!(baseline, Baseline::Live);
     let unknown = not_known(seen).or_else(|| not_known(stable_seen).filter(|_| live));
-    match unknown.or_else(|| too_few(thresholds, &evidence.candidate)) {
+    let unknown = unknown.or_else(|| too_few(thresholds, &evidence.candidate));
+    match unknown.or_else(|| dried_up(thresholds, seen, live.then_some(stable_seen))) {
         Some(why) => Verdict::NoEvidence { why, evidence },
         None => Verdict::Healthy { evidence },
     }
@@ -135,6 +137,8 @@ pub fn judge(
 struct Findings {
     breaches: Vec<Breach>,
     shared: bool,
+    /// Errors beyond the absolute limit that the stable color does not have.
+    own_errors: bool,
 }
 
 fn bad(thresholds: &Thresholds, evidence: Evidence) -> Option<Verdict> {
@@ -143,15 +147,15 @@ fn bad(thresholds: &Thresholds, evidence: Evidence) -> Option<Verdict> {
     }
     let (candidate, stable) = (&evidence.candidate, &evidence.stable);
     let stable = (stable.requests >= thresholds.min_requests).then_some(stable);
-    let mut found = Findings { breaches: Vec::new(), shared: false };
+    let mut found = Findings { breaches: Vec::new(), shared: false, own_errors: false };
     errors(thresholds, candidate, stable, &mut found);
     latency(thresholds, candidate, stable, &mut found);
-    let Findings { breaches, shared } = found;
+    let Findings { breaches, shared, own_errors } = found;
     if breaches.is_empty() {
         return None;
     }
     // The figures of an earlier step cannot excuse what is bad now.
-    Some(if shared && !evidence.stable_is_earlier {
+    Some(if shared && !own_errors && !evidence.stable_is_earlier {
         Verdict::BothUnhealthy { breaches, evidence }
     } else {
         Verdict::Unhealthy { breaches, evidence }
@@ -171,7 +175,8 @@ fn errors(limits: &Thresholds, candidate: &Tally, stable: Option<&Tally>, found:
         .filter(|stable| rate - stable > limit)
         .map(|stable| Breach::ErrorRateOverStable { found: rate, stable, limit });
     let stable_is_bad = stable.is_some_and(|stable| stable > limits.max_error_rate);
-    found.add(absolute, relative, stable.is_some(), stable_is_bad);
+    let beyond = absolute.is_some();
+    found.own_errors = !found.add(absolute, relative, stable.is_some(), stable_is_bad) && beyond;
 }
 
 fn latency(limits: &Thresholds, candidate: &Tally, stable: Option<&Tally>, found: &mut Findings) {
@@ -190,19 +195,21 @@ fn latency(limits: &Thresholds, candidate: &Tally, stable: Option<&Tally>, found
 
 impl Findings {
     /// A breach is shared where the stable color is as bad: beyond the absolute limit too, or so
-    /// near to the candidate that only the limit between them makes a difference.
+    /// near to the candidate that only the limit between them makes a difference. Answers whether.
     fn add(
         &mut self,
         absolute: Option<Breach>,
         relative: Option<Breach>,
         comparable: bool,
         stable_is_bad: bool,
-    ) {
+    ) -> bool {
         let as_bad = comparable && absolute.is_some() && relative.is_none();
         let breached = absolute.is_some() || relative.is_some();
-        self.shared |= breached && (as_bad || stable_is_bad);
+        let shared = breached && (as_bad || stable_is_bad);
+        self.shared |= shared;
         self.breaches.extend(absolute);
         self.breaches.extend(relative);
+        shared
     }
 }
 
@@ -224,6 +231,24 @@ fn too_few(thresholds: &Thresholds, candidate: &Tally) -> Option<Missing> {
         return None;
     }
     Some(if candidate.requests == 0 { Missing::NoTraffic } else { Missing::TooFew })
+}
+
+/// Whether requests came and come no more: the newest periods are quiet, though not the stable
+/// color's where that has a share, and would have had enough requests to judge by.
+fn dried_up(
+    thresholds: &Thresholds,
+    seen: &[Observation],
+    stable: Option<&[Observation]>,
+) -> Option<Missing> {
+    let is_quiet = |seen: &&Observation| seen.reading == Reading::NoTraffic;
+    let quiet = seen.iter().rev().take_while(is_quiet).count();
+    let missed = stable.map_or(quiet, |stable| {
+        stable.iter().rev().take(quiet).filter(|stable| !is_quiet(stable)).count()
+    });
+    let candidate = Tally::of(seen);
+    let requests = candidate.requests.saturating_mul(u64::try_from(missed).unwrap_or(u64::MAX));
+    let requests = requests.checked_div(u64::from(candidate.counted)).unwrap_or(0);
+    (requests > thresholds.min_requests).then_some(Missing::NoTraffic)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bluegreen_core::Share;
 
 use crate::ConfigError;
+use crate::config::YEAR;
 
 /// The way of a shift: which shares the candidate gets, for how long, and how often it is looked at.
 ///
@@ -22,7 +23,7 @@ pub struct Plan {
 pub struct Step {
     /// What the candidate gets.
     pub share: Share,
-    /// For how long it must be healthy with that share before the next step.
+    /// For how long it must be healthy with that share before the next step. At most a year.
     pub dwell: Duration,
 }
 
@@ -85,6 +86,9 @@ impl Plan {
             if step.dwell < self.interval {
                 return refuse("dwell", format!("{:?}", step.dwell), "at least one interval");
             }
+            if step.dwell > YEAR {
+                return refuse("dwell", format!("{:?}", step.dwell), "at most a year");
+            }
             before = step.share;
         }
         if before.is_full() {
@@ -126,6 +130,10 @@ mod tests {
             (
                 plan(&[100]).with_dwell(Duration::from_secs(3)),
                 "dwell is 3s: it must be at least one interval",
+            ),
+            (
+                Plan::at_once(minute * 60 * 24 * 366),
+                "dwell is 31622400s: it must be at most a year",
             ),
         ] {
             assert_eq!(plan.check().unwrap_err().to_string(), message);

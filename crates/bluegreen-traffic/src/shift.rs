@@ -6,13 +6,17 @@
 //! 2. The candidate gets no share before it was asked, in this run, whether it is healthy.
 //! 3. `commit` follows only on a healthy verdict over a whole step at the full share; `abandon`
 //!    only on weights read back as nothing for the candidate.
-//! 4. Whoever changes the deployment otherwise has the last word: the shift lets go.
+//! 4. Whoever changes the deployment otherwise has the last word: the shift lets go, and leaves the
+//!    balancer as the record says.
+//! 5. A candidate that has a share is watched, and nothing else is waited for without a limit.
 
 mod balance;
 mod begin;
+mod calm;
 mod follow;
 mod rollback;
 mod watch;
+mod write;
 
 use std::future::Future;
 use std::time::Duration;
@@ -29,6 +33,11 @@ use crate::{
     ShiftConfig, ShiftError, Sources, Step, Tally, Thresholds, Weights,
 };
 use begin::Begun;
+use calm::Calm;
+use write::in_time;
+
+/// How long the store, the balancer or the metrics may take to answer once.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// A shift to be made. See the crate's page for an example.
 #[derive(Debug)]
@@ -64,7 +73,9 @@ struct Run<S, O, W, H, N> {
     record: DecisionRecord,
     /// What the candidate has, by the last write of this run.
     share: Share,
-    /// The revision of that write.
+    /// What it may have by a write whose answer was lost; else the same.
+    tried: Share,
+    /// The revision of the last write that was answered.
     written: Revision,
     /// What was seen of the stable color in the last step in which it had requests.
     baseline: Option<Tally>,
@@ -122,26 +133,30 @@ where
             Begun::Already => Ok(Outcome::Promoted { record: run.record }),
             Begun::At(deployment) => {
                 let end = run.all_steps(&deployment).await;
-                run.finish(end).await
+                run.end(end).await
             }
         }
     }
 
-    /// Asks the stable color back, whatever the figures: traffic first, then the record. Where no
-    /// shift is under way there is nothing to do. It needs no metrics.
+    /// Asks the stable color back, whatever the figures. Where no shift is under way it only sees
+    /// to it that the balancer is as the record says. It needs no metrics, and the store only to
+    /// tell which color is the stable one.
     ///
     /// # Errors
-    /// When the rollback cannot be finished, or somebody else changes the deployment meanwhile.
+    /// When the record cannot be read, the rollback cannot be finished, or somebody else changes
+    /// the deployment meanwhile.
     pub async fn revert(self, stop: Stop) -> Result<Outcome, ShiftError> {
-        let deployment = self.store.load(&self.key).await?;
-        let phase = deployment.map(|deployment| deployment.phase());
-        let phase = phase.ok_or(ShiftError::Store(UpdateError::NoRecord))?;
-        let mut run = Run::new(self, phase.candidate().unwrap_or(phase.stable()), None, stop);
+        // An update that changes nothing: it reads again where that makes sense.
+        let read = |now: Option<&Deployment>| now.cloned().ok_or(UpdateError::NoRecord);
+        let deployment = in_time(update(&self.store, &self.key, read)).await?;
+        let phase = deployment.phase();
+        let mut run = Run::new(self, phase.stable().other(), None, stop);
+        run.written = deployment.revision();
         if phase.candidate().is_none() {
-            return Ok(Outcome::RolledBack { cause: Cause::Asked, record: run.record });
+            return run.put_away().await;
         }
         run.share = phase.weight(run.to);
-        run.roll_back(Cause::Asked).await
+        run.end(Err(End::RollBack(Cause::Asked))).await
     }
 }
 
@@ -161,6 +176,7 @@ where
             stop,
             record,
             share: Share::ZERO,
+            tried: Share::ZERO,
             written: Revision::default(),
             baseline: None,
         }
@@ -169,15 +185,33 @@ where
     async fn all_steps(&mut self, begun: &Deployment) -> Result<(), End> {
         if self.share.is_zero() {
             // Says so where the balancer is not as it is left after a shift.
-            self.drifted().await;
+            self.drifted().await?;
+            self.followed(begun.revision()).await?;
         }
-        self.followed(begun.revision()).await?;
         self.candidate_is_healthy().await?;
         for step in self.shift.plan.steps_from(self.share) {
-            self.take_step(step).await?;
+            self.reach(step).await?;
             self.watch(step).await?;
         }
         Ok(())
+    }
+
+    /// Takes a step; while the store does not let it, watches the candidate at what it has.
+    async fn reach(&mut self, step: Step) -> Result<(), End> {
+        let mut calm = Calm::now();
+        loop {
+            match self.take_step(step).await {
+                Err(End::Failed(ShiftError::Store(_))) if !self.share.is_zero() => {}
+                Ok(()) => {
+                    self.thaw(&mut calm);
+                    return Ok(());
+                }
+                end => return end,
+            }
+            self.hold(&mut calm, Frost::Store);
+            self.not_frozen_for_too_long(&calm)?;
+            self.watch(Step::new(self.share, Duration::ZERO)).await?;
+        }
     }
 
     async fn take_step(&mut self, step: Step) -> Result<(), End> {
@@ -190,76 +224,33 @@ where
         Ok(())
     }
 
-    async fn finish(self, end: Result<(), End>) -> Result<Outcome, ShiftError> {
+    async fn end(mut self, end: Result<(), End>) -> Result<Outcome, ShiftError> {
+        let finished = self.finish(end).await;
+        if let Err(ShiftError::Superseded { phase }) = &finished {
+            self.let_go(*phase).await;
+        }
+        finished
+    }
+
+    async fn finish(&mut self, end: Result<(), End>) -> Result<Outcome, ShiftError> {
+        let (share, record) = (self.share, self.record.clone());
         match end {
             Ok(()) => self.commit().await,
             Err(End::RollBack(cause)) => self.roll_back(cause).await,
-            Err(End::Frozen(why)) => {
-                Ok(Outcome::Frozen { why, share: self.share, record: self.record })
-            }
-            Err(End::Stopped) => Ok(Outcome::Stopped { share: self.share, record: self.record }),
-            Err(End::Failed(error)) => {
-                self.let_go(&error).await;
-                Err(error)
-            }
+            Err(End::Frozen(why)) => Ok(Outcome::Frozen { why, share, record }),
+            Err(End::Stopped) => Ok(Outcome::Stopped { share, record }),
+            Err(End::Failed(error)) => Err(error),
         }
     }
 
-    /// Leaves the balancer as the record of whoever took over says: a late write of this run must
-    /// not be what stays.
-    async fn let_go(&self, error: &ShiftError) {
-        if let ShiftError::Superseded { phase } = error {
-            let shares = ByColor::from_fn(|color| phase.weight(color));
-            if let Err(error) = self.shift.sources.weights.set(shares).await {
-                tracing::warn!(error = crate::event::chain(&error), "the weights may be of before");
-            }
-        }
-    }
-
-    async fn commit(mut self) -> Result<Outcome, ShiftError> {
+    async fn commit(&mut self) -> Result<Outcome, ShiftError> {
         let (to, only) = (self.to, Phase::Only(self.to));
         let full = Phase::Shift { to, share: Share::FULL };
         let committed = self.change(full, only, Deployment::commit).await?;
         // Whether it is followed changes nothing any more: what it says was so before.
         drop(self.settle(committed.revision()).await);
         self.notify(&Event::Promoted { color: to });
-        Ok(Outcome::Promoted { record: self.record })
-    }
-
-    async fn write_share(&mut self, share: Share) -> Result<Deployment, ShiftError> {
-        let to = self.to;
-        let (from, target) = (Phase::Shift { to, share: self.share }, Phase::Shift { to, share });
-        let written = self.change(from, target, |now| now.shift(share)).await?;
-        self.share = share;
-        self.written = written.revision();
-        Ok(written)
-    }
-
-    /// Brings the deployment from one phase to the next. It may be there already: a try before may
-    /// have been cut off after its write.
-    async fn change(
-        &self,
-        from: Phase,
-        target: Phase,
-        transition: impl Fn(&Deployment) -> Result<Deployment, bluegreen_core::TransitionError>,
-    ) -> Result<Deployment, ShiftError> {
-        let mut superseded = None;
-        let written = update(&self.shift.store, &self.shift.key, |now| {
-            let now = now.ok_or(UpdateError::NoRecord)?;
-            if now.phase() == target {
-                Ok(now.clone())
-            } else if now.phase() == from {
-                Ok(transition(now)?)
-            } else {
-                superseded = Some(now.phase());
-                Err(UpdateError::Refused("the phase has changed".to_owned()))
-            }
-        });
-        let written = written.await;
-        written.map_err(|error| match superseded {
-            Some(phase) => ShiftError::Superseded { phase },
-            None => ShiftError::Store(error),
-        })
+        Ok(Outcome::Promoted { record: self.record.clone() })
     }
 
     fn shares(&self, share: Share) -> ByColor<Share> {

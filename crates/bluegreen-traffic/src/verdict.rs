@@ -58,7 +58,7 @@ pub enum Missing {
     Late,
     /// One color's metrics have not come, the other's have.
     Absent,
-    /// The candidate has had no requests.
+    /// The candidate has had no requests, or gets none any more.
     NoTraffic,
     /// The candidate has had too few requests to judge by.
     TooFew,
@@ -151,7 +151,7 @@ impl fmt::Display for Missing {
         f.write_str(match self {
             Self::Late => "the metrics of both colors are late",
             Self::Absent => "the metrics of one color are absent",
-            Self::NoTraffic => "the candidate has had no requests",
+            Self::NoTraffic => "the candidate gets no requests",
             Self::TooFew => "the candidate has had too few requests",
             Self::Unreadable => "the metrics cannot be read",
             Self::Drift => "somebody else keeps changing the weights",

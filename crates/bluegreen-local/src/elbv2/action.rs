@@ -5,7 +5,11 @@ use super::form::Form;
 use super::forward::Forward;
 use super::xml::Element;
 
-/// One action; what is no forward is kept and given back as it came.
+const OIDC: &str = "AuthenticateOidcConfig";
+const SECRET: &str = "ClientSecret";
+const SAME_SECRET: &str = "UseExistingClientSecret";
+
+/// One action; what is no forward is kept and given back as it came, but for a client's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Action {
     form: Form,
@@ -29,16 +33,25 @@ impl Action {
     fn read(form: &Form) -> Result<Self, Fault> {
         let forward = match form.required("Type")? {
             "forward" => Some(Forward::read(form)?),
-            "redirect"
-            | "fixed-response"
-            | "authenticate-cognito"
-            | "authenticate-oidc"
-            | "jwt-validation" => None,
+            "authenticate-oidc" => return Self::read_oidc(form),
+            "redirect" | "fixed-response" | "authenticate-cognito" | "jwt-validation" => None,
             other => {
                 return Err(Fault::validation(format!("'{other}' is not a type of action")));
             }
         };
         Ok(Self { form: form.clone(), forward })
+    }
+
+    /// The client's secret comes with the action, or the one that is there is to stay. Neither is
+    /// ever read back, so who writes what was read has to say the latter.
+    fn read_oidc(form: &Form) -> Result<Self, Fault> {
+        let config = form.get(OIDC);
+        let given = |field| config.and_then(|config| config.text(field));
+        if given(SECRET).is_none() && given(SAME_SECRET) != Some("true") {
+            let message = "A client secret is required, unless UseExistingClientSecret is true";
+            return Err(Fault::validation(message));
+        }
+        Ok(Self { form: form.without(OIDC, &[SECRET, SAME_SECRET]), forward: None })
     }
 
     fn is_final(&self) -> bool {

@@ -91,6 +91,15 @@ impl Form {
         ordered.into_values()
     }
 
+    /// The same without some of the fields below `field`.
+    pub(crate) fn without(&self, field: &str, below: &[&str]) -> Self {
+        let mut form = self.clone();
+        if let Some(field) = form.fields.get_mut(field) {
+            field.fields.retain(|name, _| !below.contains(&name.as_str()));
+        }
+        form
+    }
+
     /// The same as XML, as the answers repeat what was asked for.
     pub(crate) fn to_element(&self, name: &str) -> Element {
         if let Some(text) = &self.text {

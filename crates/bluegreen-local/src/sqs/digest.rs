@@ -44,7 +44,7 @@ pub(super) fn of_attributes<'a>(
 
 /// The deduplication id of a message on a queue with content-based deduplication.
 pub(super) fn deduplication_id(body: &str) -> String {
-    hex(&<sha2::Sha256 as sha2::Digest>::digest(body.as_bytes()))
+    hex(&sha2::Sha256::digest(body.as_bytes()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -59,15 +59,16 @@ fn reading(start: SystemTime, own: &ColorPoints, other: &ColorPoints) -> Reading
     }
 }
 
-/// The figures of a stretch with requests; nothing while their latencies are missing.
+/// The figures of a stretch with requests; nothing while their errors, which are sent even when zero,
+/// or their latencies are missing.
 fn figures(start: SystemTime, requests: u64, own: &ColorPoints) -> Option<Figures> {
     let timed = own.get(start, Figure::LatencyCount).filter(|timed| *timed > 0.0)?;
     let sum = own.get(start, Figure::LatencySum)?;
     // Counts and latencies of one window may have gone in two calls, one of which is not here yet
     // or is here twice: the latencies then stand for all requests.
     let scale = requests as f64 / timed;
-    let latency = Duration::try_from_secs_f64(sum * scale / 1e3).unwrap_or_default();
-    let errors = own.get(start, Figure::Errors).map_or(0, whole).min(requests);
+    let latency = Duration::try_from_secs_f64(sum * scale / 1e3).ok()?;
+    let errors = own.get(start, Figure::Errors).map(whole)?.min(requests);
     let figures = Figures::new(requests, errors, latency);
     let slow = own.get(start, Figure::Slow);
     Some(match slow {
@@ -119,22 +120,23 @@ mod tests {
             ("idle beside a silent one", idle.to_vec(), silent, Reading::NoTraffic),
             ("idle beside a busy one", idle.to_vec(), &[(Requests, 5.0)], Reading::NoTraffic),
             (
-                "busy, errors missing",
-                with(&[(Requests, 5.0)], 50.0, 5.0),
+                "busy without errors",
+                with(&[(Requests, 5.0), (Errors, 0.0)], 50.0, 5.0),
                 silent,
                 Reading::Counted(counted(5, 0, 50)),
             ),
+            ("busy, errors missing", with(&[(Requests, 5.0)], 50.0, 5.0), idle, Reading::Late),
             (
                 "busy with errors and slow ones",
                 with(&[(Requests, 5.0), (Errors, 2.0), (Slow, 1.0)], 50.0, 5.0),
                 idle,
                 Reading::Counted(counted(5, 2, 50).with_slow(1)),
             ),
-            ("busy, latencies missing", vec![(Requests, 5.0)], idle, Reading::Late),
+            ("busy, latencies missing", vec![(Requests, 5.0), (Errors, 0.0)], idle, Reading::Late),
             ("errors without requests", vec![(Errors, 5.0)], silent, Reading::Late),
             (
                 "half of the latencies",
-                with(&[(Requests, 10.0), (Slow, 1.0)], 50.0, 5.0),
+                with(&[(Requests, 10.0), (Errors, 0.0), (Slow, 1.0)], 50.0, 5.0),
                 idle,
                 Reading::Counted(counted(10, 0, 100).with_slow(2)),
             ),
@@ -153,6 +155,7 @@ mod tests {
     fn both_colors_have_the_same_stretches() {
         let busy = points(&[
             (Figure::Requests, 1.0),
+            (Figure::Errors, 0.0),
             (Figure::LatencyCount, 1.0),
             (Figure::LatencySum, 7.0),
         ]);

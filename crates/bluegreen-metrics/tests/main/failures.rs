@@ -177,6 +177,22 @@ async fn the_stop_ends_at_its_deadline_and_counts_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_the_deadline_cuts_off_is_counted_too() {
+    let account = Account::new();
+    account.world.faults().inject(Rule::new(Account::puts(), Fault::Hang)).keep();
+    let config = MetricsConfig::default().with_max_jitter(Duration::ZERO);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    Account::between_windows().await;
+    counter.increment();
+    tokio::time::sleep(seconds(61)).await;
+    assert_eq!((puts(&account), metrics.stats().pending), (1, 1), "it is in the call");
+    counter.increment();
+    let stats = running.stop(seconds(1)).await.stats;
+    assert_eq!((stats.sent, stats.dropped.shutdown, stats.pending), (0, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_cloudwatch_delays_no_window() {
     let account = Account::new();
     let slow = Rule::new(Account::puts(), Fault::Delay(seconds(9)));

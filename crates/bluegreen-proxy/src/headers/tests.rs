@@ -70,18 +70,36 @@ fn what_a_client_says_about_itself_is_dropped_unless_it_is_trusted() {
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "bank"),
         ("x-forwarded-port", "443"),
+        ("x-forwarded-prefix", "/admin"),
         ("forwarded", "for=10.0.0.1"),
     ];
     let strange = sent(&lines, false);
     assert_eq!(all(&strange, "x-forwarded-for"), ["192.0.2.7"]);
     assert_eq!(all(&strange, "x-forwarded-proto"), ["http"]);
     assert_eq!(all(&strange, "x-forwarded-host"), ["shop"]);
-    assert!(!strange.contains_key("forwarded") && !strange.contains_key("x-forwarded-port"));
+    for name in ["forwarded", "x-forwarded-port", "x-forwarded-prefix"] {
+        assert!(!strange.contains_key(name), "{name}");
+    }
     let trusted = sent(&lines, true);
     assert_eq!(all(&trusted, "x-forwarded-for"), ["10.0.0.1, 10.0.0.2, 192.0.2.7"]);
     assert_eq!(all(&trusted, "x-forwarded-proto"), ["https"]);
     assert_eq!(all(&trusted, "x-forwarded-host"), ["bank"]);
     assert_eq!(all(&trusted, "forwarded"), ["for=10.0.0.1"]);
+    assert_eq!(all(&trusted, "x-forwarded-prefix"), ["/admin"]);
+}
+
+#[test]
+fn a_client_cannot_have_taken_out_what_a_trusted_proxy_said_of_it() {
+    let lines = [
+        ("x-forwarded-for", "10.0.0.1"),
+        ("forwarded", "for=10.0.0.1"),
+        ("connection", "X-Forwarded-For, forwarded, x-secret"),
+        ("x-secret", "1"),
+    ];
+    let sent = sent(&lines, true);
+    assert_eq!(all(&sent, "x-forwarded-for"), ["10.0.0.1, 192.0.2.7"]);
+    assert_eq!(all(&sent, "forwarded"), ["for=10.0.0.1"]);
+    assert!(!sent.contains_key("x-secret"));
 }
 
 proptest! {

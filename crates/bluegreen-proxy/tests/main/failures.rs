@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use bluegreen_core::Color;
 use bluegreen_proxy::ProxyConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::raw::{Raw, Then};
 use crate::served::{Target, Visitor, listener, serve};
@@ -72,6 +74,34 @@ async fn a_visitor_that_leaves_is_no_longer_in_flight() {
     blue.one_arrives().await;
     slow.abort();
     service.begin(Color::Green).await;
+    service.shift(1000).await;
+    served.proxy.drain(Color::Blue).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_response_that_breaks_off_on_either_side_is_no_longer_in_flight() {
+    let service = Service::on_blue().await;
+    let served = serve(&service.following, ProxyConfig::default()).await;
+    service.begin(Color::Green).await;
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok";
+    // The target ends within the body.
+    let torn = Raw::start(half, Then::Close).await;
+    served.proxy.set_targets(Color::Blue, [torn.address]);
+    assert!(Visitor::of(&served).ask("/", "").await.is_err());
+    service.shift(1000).await;
+    served.proxy.drain(Color::Blue).await.unwrap();
+    // The target goes no further, and the client leaves.
+    let stuck = Raw::start(half, Then::Keep).await;
+    served.proxy.set_targets(Color::Blue, [stuck.address]);
+    service.shift(0).await;
+    let mut client = TcpStream::connect(served.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"ok") {
+        client.read_buf(&mut seen).await.unwrap();
+    }
+    assert_eq!(served.proxy.in_flight(Color::Blue), 1);
+    drop(client);
     service.shift(1000).await;
     served.proxy.drain(Color::Blue).await.unwrap();
 }

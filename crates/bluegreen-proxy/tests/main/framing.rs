@@ -78,6 +78,29 @@ async fn a_coding_wins_over_a_length_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_body_of_no_announced_length_gets_through_whatever_the_method() {
+    let (served, mut target) = before(OK).await;
+    for method in ["POST", "DELETE", "GET"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nquery\r\n0\r\n\r\n"
+        );
+        assert!(exchange(served.address, &request).await.starts_with("HTTP/1.1 200 "));
+        let got = target.got().await;
+        assert!(got.ends_with("\r\n\r\n5\r\nquery\r\n0\r\n\r\n"), "{got}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_head_keeps_its_length_and_ends_at_once() {
+    let (served, _target) = before("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+    let request = "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = exchange(served.address, request).await.to_ascii_lowercase();
+    assert!(answer.contains("\r\ncontent-length: 5\r\n"), "{answer}");
+    assert_eq!(served.proxy.in_flight(Color::Blue), 0);
+}
+
+#[tokio::test]
 async fn the_target_sees_one_host_and_nothing_of_the_clients_connection() {
     let (served, mut target) = before(OK).await;
     let request = "GET http://shop/a?b HTTP/1.1\r\nHost: bank\r\nX-Secret: 1\r\nUpgrade: h2c\r\n\

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use bluegreen_core::Color;
 use bluegreen_proxy::{CheckError, CheckFailure, ProxyConfig};
 
+use crate::raw::{Raw, Then};
 use crate::served::{Target, Visitor, listener, serve};
 use crate::service::Service;
 
@@ -42,7 +45,7 @@ async fn healthy_targets_share_evenly_and_an_unhealthy_one_gets_nothing() {
 #[tokio::test]
 async fn a_check_tells_a_silent_target_from_a_missing_one() {
     let service = Service::on_blue().await;
-    let config = ProxyConfig::default().with_check_timeout(std::time::Duration::from_millis(50));
+    let config = ProxyConfig::default().with_check_timeout(Duration::from_millis(50));
     let served = serve(&service.following, config).await;
     let none = served.proxy.check(Color::Green).await.unwrap_err();
     assert_eq!(none, CheckError::NoTargets { color: Color::Green });
@@ -72,6 +75,20 @@ async fn a_color_whose_targets_are_all_sick_gets_503() {
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (503, "no healthy target\n"));
     assert_eq!(sick.count(), 0);
     assert_eq!(served.proxy.stats().colors.blue.no_target, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_needs_is_closed_when_its_time_is_over() {
+    let service = Service::on_blue().await;
+    let config = ProxyConfig::default()
+        .with_idle_timeout(Duration::from_millis(20))
+        .with_check_interval(Duration::from_millis(10));
+    let served = serve(&service.following, config).await;
+    let target = Raw::start("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Keep).await;
+    served.proxy.set_targets(Color::Blue, [target.address]);
+    assert_eq!(Visitor::of(&served).get("/").await.status, 200);
+    let closed = tokio::time::timeout(Duration::from_secs(30), target.closed());
+    closed.await.expect("no request and no target closes it, so the checks must");
 }
 
 #[tokio::test]

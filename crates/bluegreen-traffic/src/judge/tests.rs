@@ -69,6 +69,13 @@ fn a_candidate_is_judged_by_its_figures_and_the_stable_colors() {
         (&[counted(900, 44, 20)], &[counted(200, 11, 20)], "both errors"),
         (&[counted(900, 0, 2_000)], &[counted(100, 0, 2_000)], "both slow"),
         (&[counted(900, 90, 20)], &[counted(100, 10, 90)], "both errors slower"),
+        // Both are slow, but the errors are the candidate's own.
+        (
+            &[counted(900, 0, 2_000)],
+            &[counted(100, 50, 2_000)],
+            "unhealthy errors more-errors slow",
+        ),
+        (&[counted(900, 0, 2_000)], &[counted(100, 3, 2_000)], "both more-errors slow"),
         // The stable color alone is bad: away from it.
         (&[counted(900, 900, 20)], &[counted(100, 0, 20)], "healthy"),
         // Nothing to compare with: the absolute limits.
@@ -84,6 +91,11 @@ fn a_candidate_is_judged_by_its_figures_and_the_stable_colors() {
         (&[good], &[NoTraffic], "NoTraffic"),
         (&[good], &[counted(49, 0, 20)], "TooFew"),
         (&[good; 2], &[counted(25, 0, 20); 2], "healthy"),
+        // Requests that came and come no more, while the stable color has some.
+        (&[good; 3], &[counted(100, 0, 20), NoTraffic, NoTraffic], "NoTraffic"),
+        (&[good, good, NoTraffic], &[counted(100, 0, 20), NoTraffic, NoTraffic], "NoTraffic"),
+        (&[good, NoTraffic, NoTraffic], &[counted(100, 0, 20), NoTraffic, NoTraffic], "healthy"),
+        (&[good; 3], &[counted(60, 0, 20), counted(3, 0, 20), NoTraffic], "healthy"),
         // A gap heals once enough is known around it.
         (&[good; 3], &[counted(100, 0, 20), Absent, counted(100, 0, 20)], "Absent"),
         (&[good; 4], &[counted(50, 0, 20), Absent, counted(50, 0, 20), NoTraffic], "healthy"),
@@ -108,6 +120,8 @@ fn at_the_full_share_the_step_before_is_the_measure() {
     assert_eq!(with(counted(1_000, 20, 20), Baseline::Nothing), "healthy");
     assert_eq!(with(counted(1_000, 60, 20), Baseline::Nothing), "unhealthy errors");
     let bad = Baseline::Earlier(Tally::of(&seen(Color::Blue, &[counted(900, 900, 20)])));
+    let dried_up = [counted(1_000, 0, 20), Reading::NoTraffic];
+    assert_eq!(verdict_with(&silent, &dried_up, earlier), "NoTraffic");
     assert_eq!(with(counted(1_000, 999, 20), bad), "unhealthy errors", "no excuse by the past");
 }
 

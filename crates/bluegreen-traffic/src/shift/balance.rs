@@ -1,10 +1,10 @@
-use bluegreen_core::{ByColor, Share, Store};
+use bluegreen_core::{ByColor, Phase, Share, Store};
 use tokio::time::{sleep, timeout};
 
-use super::Run;
+use super::{End, LOOK_LIMIT, Run, unless_stopped};
 use crate::error::BalanceError;
 use crate::event::chain;
-use crate::{CandidateHealth, Event, Notify, Observe, Weights};
+use crate::{CandidateHealth, Event, Notify, Observe, SourceError, Weights};
 
 impl<S, O, W, H, N> Run<S, O, W, H, N>
 where
@@ -67,18 +67,48 @@ where
     }
 
     /// What the balancer has instead of what it should have.
-    pub(super) async fn drifted(&mut self) -> Option<ByColor<Share>> {
+    pub(super) async fn drifted(&mut self) -> Result<Option<ByColor<Share>>, End> {
         let wanted = self.shares(self.share);
-        match self.shift.sources.weights.read().await {
-            Ok(found) if found == wanted => None,
+        let reading = timeout(LOOK_LIMIT, self.shift.sources.weights.read());
+        let found = unless_stopped(&self.stop, reading).await?.unwrap_or_else(|elapsed| {
+            Err(SourceError::passing("the weights were not read in time", elapsed))
+        });
+        match found {
+            Ok(found) if found == wanted => Ok(None),
             Ok(found) => {
                 self.notify(&Event::Drift { wanted, found });
-                Some(found)
+                Ok(Some(found))
             }
             // Nothing is known to have changed; the next look asks again.
             Err(error) => {
                 self.notify(&Event::WeightsFailed { error: chain(&error) });
-                None
+                Ok(None)
+            }
+        }
+    }
+
+    /// Leaves the balancer as the record of whoever took over says: a late write of this run must
+    /// not be what stays.
+    pub(super) async fn let_go(&mut self, phase: Phase) {
+        let (stop, limit) = (self.stop.clone(), self.shift.config.weights_timeout);
+        tokio::select! {
+            _ = timeout(limit, self.balance_as(phase)) => {}
+            () = stop.expired() => {}
+        }
+    }
+
+    /// Tries until the balancer has taken it; what then differs is written by whoever took over.
+    async fn balance_as(&mut self, mut phase: Phase) {
+        let mut tries = 0;
+        while let Err(BalanceError::Source(error)) = self.balance_once(phase.weight(self.to)).await
+            && error.is_retryable()
+        {
+            sleep(self.shift.config.backoff.bound(tries)).await;
+            tries = tries.saturating_add(1);
+            if let Ok(Some(now)) = self.shift.store.load(&self.shift.key).await
+                && now.revision() > self.written
+            {
+                phase = now.phase();
             }
         }
     }

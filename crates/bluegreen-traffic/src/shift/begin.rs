@@ -1,6 +1,7 @@
 use bluegreen_core::{Color, Deployment, Phase, Release, Store, UpdateError, update};
 use tokio::time::{Instant, timeout};
 
+use super::write::in_time;
 use super::{End, Run};
 use crate::{CandidateHealth, Cause, Event, Notify, Observe, ShiftError, Weights};
 
@@ -34,15 +35,16 @@ where
                 None => Ok(now.clone()),
             }
         });
-        let begun = begun.await;
+        let begun = in_time(begun).await;
         if let Some(refused) = refused {
             return Err(refused);
         }
-        let deployment = begun.map_err(ShiftError::Store)?;
+        let deployment = begun?;
         if deployment.phase().candidate().is_none() {
             return Ok(Begun::Already);
         }
         self.share = deployment.phase().weight(to);
+        self.tried = self.share;
         self.written = deployment.revision();
         self.notify(&Event::Began { to, release: release.clone(), share: self.share });
         Ok(Begun::At(Box::new(deployment)))

@@ -3,24 +3,16 @@ use std::time::Duration;
 use bluegreen_core::{Phase, Store};
 use tokio::time::{Instant, timeout};
 
-use super::{End, Run};
+use super::calm::Calm;
+use super::{End, LOOK_LIMIT, Run};
 use crate::attempt::Attempt;
 use crate::event::{Frost, chain};
 use crate::judge::{Baseline, judge};
 use crate::window::millis;
 use crate::{
-    CandidateHealth, Cause, Event, Evidence, FreezeEnd, Look, Missing, Notify, Observe, ShiftError,
-    Step, Tally, Verdict, Weights,
+    CandidateHealth, Cause, Event, Evidence, Look, Missing, Notify, Observe, ShiftError, Step,
+    Tally, Verdict, Weights,
 };
-
-/// How long the store, the balancer or the metrics may take to answer one look.
-const LOOK_LIMIT: Duration = Duration::from_secs(30);
-
-/// Since when there is evidence, or none.
-struct Calm {
-    since: Instant,
-    frozen: Option<(Instant, Frost)>,
-}
 
 impl<S, O, W, H, N> Run<S, O, W, H, N>
 where
@@ -33,14 +25,14 @@ where
     /// Looks at a step until the candidate was healthy over all of it.
     pub(super) async fn watch(&mut self, step: Step) -> Result<(), End> {
         let mut attempt = self.attempt(step);
-        let mut calm = Calm { since: Instant::now(), frozen: None };
+        let mut calm = Calm::now();
         loop {
             self.pause(self.next_look(&attempt)).await?;
             self.still_ours().await?;
             let verdict = if self.put_right(step).await? {
                 // What was seen may be of another share.
                 attempt = self.attempt(step);
-                self.miss(&mut calm, Missing::Drift);
+                self.hold(&mut calm, Frost::NoEvidence(Missing::Drift));
                 None
             } else {
                 self.look(&mut attempt).await?
@@ -62,7 +54,9 @@ where
                     // What was bad must not weigh on what comes after it.
                     attempt = self.attempt(step);
                 }
-                Some(Verdict::NoEvidence { why, .. }) => self.miss(&mut calm, why),
+                Some(Verdict::NoEvidence { why, .. }) => {
+                    self.hold(&mut calm, Frost::NoEvidence(why));
+                }
             }
             self.not_frozen_for_too_long(&calm)?;
         }
@@ -70,7 +64,7 @@ where
 
     /// Whether the balancer had other weights, which it then has no more.
     async fn put_right(&mut self, step: Step) -> Result<bool, End> {
-        if self.drifted().await.is_none() {
+        if self.drifted().await?.is_none() {
             return Ok(false);
         }
         let balanced = self.balance(step.share).await;
@@ -136,11 +130,13 @@ where
 
     /// Lets go where somebody else has changed the deployment. An old record says nothing.
     async fn still_ours(&mut self) -> Result<(), End> {
-        let ours = Phase::Shift { to: self.to, share: self.share };
+        let ours = [self.share, self.tried].map(|share| Phase::Shift { to: self.to, share });
         let loading = self.shift.store.load(&self.shift.key);
         let loaded = super::unless_stopped(&self.stop, timeout(LOOK_LIMIT, loading)).await?;
         match loaded {
-            Ok(Ok(Some(found))) if found.phase() != ours && found.revision() > self.written => {
+            Ok(Ok(Some(found)))
+                if !ours.contains(&found.phase()) && found.revision() > self.written =>
+            {
                 Err(ShiftError::Superseded { phase: found.phase() }.into())
             }
             Ok(Err(error)) => {
@@ -149,40 +145,5 @@ where
             }
             Ok(Ok(_)) | Err(_) => Ok(()),
         }
-    }
-
-    fn freeze(&mut self, calm: &mut Calm, why: Frost) {
-        if calm.frozen.as_ref().is_some_and(|(_, before)| *before == why) {
-            return;
-        }
-        let since = calm.frozen.take().map_or_else(Instant::now, |(since, _)| since);
-        calm.frozen = Some((since, why.clone()));
-        self.notify(&Event::Frozen { share: self.share, why });
-    }
-
-    /// The share is held from the first look without evidence; it is said once that lasts.
-    fn miss(&mut self, calm: &mut Calm, why: Missing) {
-        if calm.since.elapsed() >= self.shift.config.patience {
-            self.freeze(calm, Frost::NoEvidence(why));
-        }
-    }
-
-    fn thaw(&mut self, calm: &mut Calm) {
-        calm.since = Instant::now();
-        if calm.frozen.take().is_some() {
-            self.notify(&Event::Thawed { share: self.share });
-        }
-    }
-
-    fn not_frozen_for_too_long(&self, calm: &Calm) -> Result<(), End> {
-        let config = &self.shift.config;
-        let Some((since, why)) = &calm.frozen else { return Ok(()) };
-        if since.elapsed() < config.freeze_limit {
-            return Ok(());
-        }
-        Err(match config.freeze_end {
-            FreezeEnd::Hold => End::Frozen(why.clone()),
-            FreezeEnd::RollBack => End::RollBack(Cause::Frozen(why.clone())),
-        })
     }
 }

@@ -4,8 +4,8 @@
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, ForwardActionConfig, ProtocolEnum, RuleCondition, TargetDescription,
-    TargetGroupStickinessConfig, TargetGroupTuple,
+    Action, ActionTypeEnum, AuthenticateOidcActionConfig, ForwardActionConfig, ProtocolEnum,
+    RuleCondition, TargetDescription, TargetGroupStickinessConfig, TargetGroupTuple,
 };
 use bluegreen_core::{ByColor, Color};
 use bluegreen_local::elbv2::TargetState;
@@ -117,6 +117,24 @@ async fn only_the_weights_change() {
         tuple.weight = Some(if blue { 100 } else { 0 });
     }
     assert_eq!(after, before, "stickiness and order are as they were");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_secret_that_is_never_read_back_stays_where_it_is() {
+    let account = Account::new().await;
+    let (blue, green) = (account.groups.blue.as_str(), account.groups.green.as_str());
+    let oidc = AuthenticateOidcActionConfig::builder().client_id("shop").client_secret("secret");
+    let oidc = oidc.issuer("https://id").authorization_endpoint("https://id/a");
+    let oidc = oidc.token_endpoint("https://id/t").user_info_endpoint("https://id/u").build();
+    let oidc = Action::builder()
+        .r#type(ActionTypeEnum::AuthenticateOidc)
+        .authenticate_oidc_config(oidc)
+        .order(1)
+        .build();
+    account.put(vec![oidc, forward(&[(blue, 100), (green, 0)], false)]).await;
+    let [_, weights] = account.weights();
+    weights.set(shares(Color::Green, 250)).await.unwrap();
+    assert_eq!(weights.read().await.unwrap(), shares(Color::Green, 250));
 }
 
 #[tokio::test(start_paused = true)]

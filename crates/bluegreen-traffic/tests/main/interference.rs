@@ -120,7 +120,7 @@ async fn whoever_else_changes_the_deployment_has_the_last_word() {
 }
 
 /// A process that lives on and follows nothing after the first revision.
-async fn stuck(scene: &Scene) {
+pub async fn stuck(scene: &Scene) {
     let identity = ServiceIdentity::new(scene.key.clone(), Color::Blue, release("1"), "stuck");
     let ttl = Duration::from_secs(15);
     let mut member = Member::new(&identity, Reads::default(), ttl);

@@ -13,3 +13,4 @@ mod engine;
 mod interference;
 mod random;
 mod scene;
+mod trouble;

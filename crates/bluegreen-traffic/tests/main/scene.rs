@@ -1,6 +1,6 @@
 //! A service on blue, release 2 on green, a balancer, metrics by script, and points to crash at.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,7 @@ use bluegreen_traffic::{
     ShiftError, SourceError, Sources, Thresholds, Weights,
 };
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 pub const PERIOD: Duration = Duration::from_secs(60);
 
@@ -34,22 +35,83 @@ impl Tripwire {
     }
 }
 
+/// What is wrong with the store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    Unavailable,
+    Misconfigured,
+    /// Calls do not return before it is over.
+    Silent,
+    /// Reads show what was there so long ago, as eventually consistent ones do.
+    Stale(Duration),
+    /// Writes happen, and say that they may not have.
+    LostReplies,
+}
+
+/// The store's trouble, and what it had when.
+#[derive(Debug, Default)]
+pub struct Troubled {
+    now: Mutex<Option<Trouble>>,
+    history: Mutex<Vec<(Instant, Deployment)>>,
+}
+
+impl Troubled {
+    pub fn set(&self, trouble: Option<Trouble>) {
+        *self.now.lock().unwrap() = trouble;
+    }
+
+    fn is(&self) -> Option<Trouble> {
+        *self.now.lock().unwrap()
+    }
+
+    async fn call(&self) -> Result<(), StoreError> {
+        while self.is() == Some(Trouble::Silent) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        match self.is() {
+            Some(Trouble::Unavailable) => Err(StoreError::Unavailable { source: "down".into() }),
+            Some(Trouble::Misconfigured) => {
+                let reason = "a permission is missing".to_owned();
+                Err(StoreError::Misconfigured { reason, source: "denied".into() })
+            }
+            Some(Trouble::Silent | Trouble::Stale(_) | Trouble::LostReplies) | None => Ok(()),
+        }
+    }
+
+    fn seen(&self, present: Option<Deployment>) -> Option<Deployment> {
+        let Some(Trouble::Stale(lag)) = self.is() else { return present };
+        let history = self.history.lock().unwrap();
+        let old = history.iter().rev().find(|(written, _)| written.elapsed() >= lag);
+        old.or(history.first()).map(|(_, deployment)| deployment.clone()).or(present)
+    }
+}
+
 #[derive(Debug)]
 pub struct WiredStore {
     store: Arc<MemoryStore>,
     wire: Arc<Tripwire>,
+    troubled: Arc<Troubled>,
 }
 
 impl Store for WiredStore {
     async fn load(&self, service: &ServiceKey) -> Result<Option<Deployment>, StoreError> {
-        self.store.load(service).await
+        self.troubled.call().await?;
+        Ok(self.troubled.seen(self.store.load(service).await?))
     }
 
     async fn compare_and_set(&self, change: &Change) -> Result<Written, StoreError> {
         self.wire.pass().await;
+        self.troubled.call().await?;
         let outcome = self.store.compare_and_set(change).await;
+        if let Ok(Written::Won) = outcome {
+            let won = (Instant::now(), change.next().clone());
+            self.troubled.history.lock().unwrap().push(won);
+        }
         self.wire.pass().await;
-        outcome
+        match self.troubled.is() {
+            Some(Trouble::LostReplies) => Err(StoreError::Unavailable { source: "lost".into() }),
+            _ => outcome,
+        }
     }
 
     async fn announce(&self, service: &ServiceKey, member: &Member) -> Result<(), StoreError> {
@@ -62,6 +124,7 @@ impl Store for WiredStore {
 
     async fn members(&self, service: &ServiceKey) -> Result<Vec<Member>, StoreError> {
         self.wire.pass().await;
+        self.troubled.call().await?;
         self.store.members(service).await
     }
 }
@@ -74,6 +137,8 @@ pub struct Balancer {
     pub failing: AtomicU32,
     /// Whether failures last.
     pub lasting: bool,
+    /// Whether reads do not return for now.
+    pub silent: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -101,6 +166,9 @@ impl Weights for WiredWeights {
 
     async fn read(&self) -> Result<ByColor<Share>, SourceError> {
         self.wire.pass().await;
+        while self.balancer.silent.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(100)).await;
+        }
         Ok(*self.balancer.shares.lock().unwrap())
     }
 }
@@ -110,6 +178,7 @@ pub type Script = Arc<dyn Fn(Color, Duration) -> Reading + Send + Sync>;
 
 pub struct Scene {
     pub store: Arc<MemoryStore>,
+    pub troubled: Arc<Troubled>,
     pub key: ServiceKey,
     pub balancer: Arc<Balancer>,
     pub wire: Arc<Tripwire>,
@@ -122,6 +191,8 @@ pub struct Scene {
     pub thresholds: Thresholds,
     pub health: Arc<Mutex<Result<(), String>>>,
     pub script: Script,
+    /// How long a look at the metrics takes.
+    pub look_takes: Duration,
 }
 
 pub fn counted(requests: u64, errors: u64) -> Reading {
@@ -148,7 +219,9 @@ impl Scene {
         let store = Arc::new(MemoryStore::new());
         let key = ServiceKey::new("orders").unwrap();
         let first = Deployment::first(key.clone(), Color::Blue, release("1"));
-        update(&*store, &key, |_| Ok(first.clone())).await.unwrap();
+        let first = update(&*store, &key, |_| Ok(first.clone())).await.unwrap();
+        let troubled = Troubled::default();
+        troubled.history.lock().unwrap().push((Instant::now(), first));
         let balancer = Arc::new(Balancer::default());
         *balancer.shares.lock().unwrap() = shares(Color::Green, 0);
         // In the middle of a period.
@@ -156,6 +229,7 @@ impl Scene {
         let clock = Clock::starting_at(origin);
         Self {
             store,
+            troubled: Arc::new(troubled),
             key,
             balancer,
             wire: Arc::default(),
@@ -168,6 +242,7 @@ impl Scene {
             thresholds: Thresholds::default(),
             health: Arc::new(Mutex::new(Ok(()))),
             script,
+            look_takes: Duration::ZERO,
         }
     }
 
@@ -188,11 +263,15 @@ impl Scene {
         &self,
     ) -> Shift<WiredStore, impl Observe, WiredWeights, impl CandidateHealth, impl Notified> {
         let (script, origin, asked) = (self.script.clone(), self.origin, self.asked.clone());
+        let takes = self.look_takes;
         let observe = move |start: SystemTime, end: SystemTime| {
             let since = |time: SystemTime| time.duration_since(origin).unwrap_or_default();
             asked.lock().unwrap().push((since(start), since(end)));
             let seen = observed(&script, origin, start, end);
-            async move { Ok::<_, SourceError>(seen) }
+            async move {
+                sleep(takes).await;
+                Ok::<_, SourceError>(seen)
+            }
         };
         let health = self.health.clone();
         let candidate_health = move |_: Color| {
@@ -207,7 +286,8 @@ impl Scene {
             candidate_health,
             notify: move |event: &Event| events.lock().unwrap().push(event.clone()),
         };
-        let store = WiredStore { store: self.store.clone(), wire };
+        let troubled = self.troubled.clone();
+        let store = WiredStore { store: self.store.clone(), wire, troubled };
         let (plan, thresholds) = (self.plan.clone(), self.thresholds);
         let shift = Shift::new(store, self.key.clone(), plan, thresholds, sources).unwrap();
         shift.with_config(self.config.clone()).unwrap()
