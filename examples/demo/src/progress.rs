@@ -39,16 +39,16 @@ impl Progress {
 
     /// An act begins.
     pub fn act(&self, number: u32, title: &str) {
-        self.tell("act", &format!("── {number}. {title}"), json!({ "number": number }));
+        self.tell("act", &format!("── {number}. {title}"), &json!({ "number": number }));
     }
 
     /// Something happened.
     pub fn note(&self, text: &str) {
-        self.tell("note", &format!("   {text}"), Value::Null);
+        self.tell("note", &format!("   {text}"), &Value::Null);
     }
 
     /// Something happened that machines may want in detail.
-    pub fn tell(&self, event: &str, text: &str, details: Value) {
+    pub fn tell(&self, event: &str, text: &str, details: &Value) {
         let at = self.start.elapsed().as_secs_f64();
         let line = format!("{at:6.1} s  {text}");
         match &self.view {

@@ -1,4 +1,9 @@
 //! The whole play with each fault, as a machine sees it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +20,8 @@ fn play(fault: &str) -> Value {
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = printed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let summary = lines.filter(|line| line["event"] == "summary").last();
+    let mut lines = printed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let summary = lines.find(|line| line["event"] == "summary");
     let summary = summary.unwrap_or_else(|| {
         panic!("no summary: {printed}{}", String::from_utf8_lossy(&output.stderr))
     });

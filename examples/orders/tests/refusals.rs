@@ -1,4 +1,5 @@
 //! What the service says when it is not told enough.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::process::Command;
 

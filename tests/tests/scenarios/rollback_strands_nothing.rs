@@ -26,6 +26,9 @@ impl Message for Placed {
     const VERSION: ContractVersion = ContractVersion::new(1, 0);
 }
 
+/// One step of a deployment.
+type Change = dyn Fn(&Deployment) -> Result<Deployment, UpdateError>;
+
 /// Which color handled which order, and how often.
 type Handled = Arc<Mutex<BTreeMap<u32, Vec<Color>>>>;
 
@@ -73,7 +76,7 @@ async fn a_rollback_leaves_no_message_behind_and_none_is_handled_twice() -> Resu
 
     // Half of the traffic goes to green, then all of it back to blue, under load.
     let mut order = 0;
-    let changes: [&dyn Fn(&Deployment) -> Result<Deployment, UpdateError>; 4] = [
+    let changes: [&Change; 4] = [
         &|now| Ok(now.begin(Color::Green, Release::new("2").map_err(refused)?)?),
         &|now| Ok(now.shift(Share::percent(50).map_err(refused)?)?),
         &|now| Ok(now.shift(Share::ZERO)?),
