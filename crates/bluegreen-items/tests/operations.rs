@@ -134,6 +134,21 @@ async fn a_change_that_refuses_leaves_the_item_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upsert_of_an_item_deleted_meanwhile_creates_it() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    let update = world.faults().hold(calls("UpdateItem"), 1);
+    let (upserted, ()) = tokio::join!(table.upsert(key(), OrderV1::of(2)), async {
+        update.reached().await;
+        green(&world).delete(&mut item).await.unwrap();
+        update.release();
+    });
+    assert_eq!(upserted.unwrap().version(), Some(1));
+    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(2))]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_was_only_ever_turned_away_is_not_in_doubt() {
     let world = open().await;
     let table = blue(&world);

@@ -81,6 +81,18 @@ async fn a_kind_of_attribute_from_the_future_is_an_error_and_no_panic() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_out_between_the_service_and_us_leaves_the_write_in_doubt() {
+    let timeout = error("RequestTimeout", "no whole request came");
+    let refusal = error("ConditionalCheckFailedException", "no");
+    let table = table([(200, STORED), (408, &timeout), (400, &refusal), (200, STORED)]);
+    let mut item: Versioned<OrderV1> = table.get(&key()).await.unwrap().unwrap();
+    item.value_mut().data.total = 8;
+    assert!(table.save(&mut item).await.unwrap_err().is_retryable());
+    let error = table.save(&mut item).await.unwrap_err();
+    assert!(matches!(error, ItemError::OutcomeUnknown), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_was_only_ever_turned_away_is_planned_anew() {
     let throttled = error("ThrottlingException", "slow down");
     let refusal = error("ConditionalCheckFailedException", "no");

@@ -4,23 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::retry::RetryConfig;
-use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
 use bluegreen_core::{ByColor, Stop};
-use bluegreen_local::{Calls, Fault, Rule, Service, World};
+use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
     Consumer, ConsumerConfig, ConsumerError, Producer, ProducerConfig, Queues, Subscription,
     UnknownPolicy,
 };
+use serde_json::json;
 
+use crate::partly_failing::{Failing, PartlyFailing, client};
 use crate::shop::{Blue, Log, Shop, following, on, seconds, until, writing};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -174,7 +166,14 @@ async fn entries_of_a_delete_that_fail_are_deleted_again() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put_orders(&shop.urls.blue, 10).await;
     let refused = Arc::new(AtomicU64::new(0));
-    let client = client(PartlyFailing { world: shop.world.clone(), refused: Arc::clone(&refused) });
+    let failing = Failing {
+        operation: "DeleteMessageBatch",
+        place: 0,
+        times: 2,
+        error: json!({ "SenderFault": false, "Code": "InternalError" }),
+        refused: Arc::clone(&refused),
+    };
+    let client = client(PartlyFailing { world: shop.world.clone(), failing });
     let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
     let dispatch = writing(&log, UnknownPolicy::Park);
     let config = ConsumerConfig::default();
@@ -188,73 +187,4 @@ async fn entries_of_a_delete_that_fail_are_deleted_again() {
     stopper.stop(SOON);
     driver.await.unwrap().unwrap();
     assert_eq!((log.len(), shop.counts(&shop.urls.blue).await), (10, (0, 0)));
-}
-
-/// Answers two deletes with their first entry failed, for no fault of the caller.
-#[derive(Clone, Debug)]
-struct PartlyFailing {
-    world: World,
-    refused: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-struct Connector {
-    world: SharedHttpConnector,
-    refused: Arc<AtomicU64>,
-}
-
-impl HttpClient for PartlyFailing {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        let world = self.world.http_client().http_connector(settings, components);
-        SharedHttpConnector::new(Connector { world, refused: Arc::clone(&self.refused) })
-    }
-}
-
-impl HttpConnector for Connector {
-    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let world = self.world.clone();
-        let is_delete =
-            request.headers().get("x-amz-target") == Some("AmazonSQS.DeleteMessageBatch");
-        if !is_delete || self.refused.load(Ordering::SeqCst) == 2 {
-            return world.call(request);
-        }
-        self.refused.fetch_add(1, Ordering::SeqCst);
-        let mut body: serde_json::Value =
-            serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let entries = body["Entries"].as_array_mut().unwrap();
-        let failed = serde_json::json!([{
-            "Id": entries.remove(0)["Id"], "SenderFault": false, "Code": "InternalError",
-        }]);
-        if entries.is_empty() {
-            let answer = serde_json::json!({ "Failed": failed }).to_string();
-            return HttpConnectorFuture::ready(Ok(ok(answer)));
-        }
-        *request.body_mut() = SdkBody::from(body.to_string());
-        HttpConnectorFuture::new(async move {
-            let response = world.call(request).await?;
-            let mut answer: serde_json::Value =
-                serde_json::from_slice(response.body().bytes().unwrap()).unwrap();
-            answer["Failed"] = failed;
-            Ok(ok(answer.to_string()))
-        })
-    }
-}
-
-fn ok(body: String) -> HttpResponse {
-    HttpResponse::new(200.try_into().unwrap(), SdkBody::from(body))
-}
-
-fn client(http: PartlyFailing) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(World::REGION))
-        .credentials_provider(Credentials::new("blue", "secret", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .http_client(SharedHttpClient::new(http))
-        .build();
-    Client::from_conf(config)
 }

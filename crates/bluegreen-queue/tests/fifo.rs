@@ -1,13 +1,17 @@
 //! FIFO queues: groups one by one, beside each other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bluegreen_core::Stop;
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
-    ConsumerConfig, Outcome, Producer, ProducerConfig, Queues, SendError, Subscription,
+    Consumer, ConsumerConfig, Outcome, Producer, ProducerConfig, Queues, SendError, Subscription,
     UnknownPolicy,
 };
+use serde_json::json;
 
+use crate::partly_failing::{Failing, PartlyFailing, client};
 use crate::shop::{Blue, Log, Order, Shop, following, on, seconds, until};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -154,4 +158,50 @@ async fn a_heartbeat_that_hangs_keeps_no_message_back_at_a_stop() {
     let report = running.stop(Duration::from_secs(4)).await;
     assert_eq!((log.lines(), report.released), (vec!["0".to_owned()], 2));
     assert_eq!(shop.counts(&shop.urls.blue).await, (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_lease_that_is_lost_puts_its_group_back_in_order() {
+    // The first of the group while it is handled, then the second while it waits.
+    for (place, expected) in [(0, vec!["0", "0", "1", "2"]), (1, vec!["0", "1", "2"])] {
+        let (shop, log) = (Shop::with(".fifo").await, Log::default());
+        let producer = producer(&shop, shop.shared());
+        for n in 0..3 {
+            producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+        }
+        let failing = Failing {
+            operation: "ChangeMessageVisibilityBatch",
+            place,
+            times: 1,
+            error: json!({ "SenderFault": true, "Code": "ReceiptHandleIsInvalid" }),
+            refused: Arc::default(),
+        };
+        let client = client(PartlyFailing { world: shop.world.clone(), failing });
+        let seen = log.clone();
+        let dispatch = on(UnknownPolicy::Park, move |order, context| {
+            let log = seen.clone();
+            async move {
+                let lost = if context.is_lease_lost() { " lost" } else { "" };
+                log.add(format!("{}{lost}", order.order));
+                if log.len() == 1 {
+                    seconds(40).await;
+                }
+                Ok(Outcome::Done)
+            }
+        });
+        let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+        let config = ConsumerConfig::default();
+        let (_, consumer) = Consumer::new(client, own, following(None), dispatch, config).unwrap();
+        let (stopper, stop) = Stop::new();
+        let driver = tokio::spawn(consumer.run(stop));
+        log.reach(expected.len()).await;
+        seconds(100).await;
+        stopper.stop(SOON);
+        let report = driver.await.unwrap().unwrap();
+        assert_eq!((log.lines(), report.lost_leases), (lines(&expected), 1));
+    }
+}
+
+fn lines(of: &[&str]) -> Vec<String> {
+    of.iter().map(|&line| line.to_owned()).collect()
 }

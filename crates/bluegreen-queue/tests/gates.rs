@@ -11,7 +11,7 @@ use bluegreen_local::{Calls, Service};
 use bluegreen_queue::{ConsumerConfig, Flow, Outcome, Queues, Subscription, UnknownPolicy};
 
 use crate::shop::{
-    Blue, Green, Log, Shop, deployment, following, key, on, seconds, until, writing,
+    Blue, Green, Log, Shop, deployment, following, key, on, order, seconds, until, writing,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -165,6 +165,24 @@ async fn on_a_shared_queue_the_share_bounds_what_a_candidate_has_in_hand() {
         assert!(handled > 0 && handled.abs_diff(per_minute) <= per_minute / 4 + 6, "{handled}");
         running.stop(SOON).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receive_does_not_outlive_the_time_slice_it_was_made_in() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let own = Subscription::own(&shop.shared(), Green, &shop.dead);
+    let dispatch = writing(&log, UnknownPolicy::Park);
+    // A fifth of a permit: two seconds of each ten.
+    let running = shop.consume(own, following(Some(20)), dispatch, ConsumerConfig::default());
+    for n in 0..200 {
+        shop.put(&shop.urls.blue, &order(&n.to_string())).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Somebody else takes what the candidate does not.
+        shop.look(&shop.urls.blue).await;
+    }
+    let report = running.stop(SOON).await;
+    assert!(report.received > 0);
+    assert_eq!(report.released, 0);
 }
 
 #[tokio::test(start_paused = true)]

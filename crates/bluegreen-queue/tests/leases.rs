@@ -63,6 +63,35 @@ async fn the_heartbeat_stops_with_the_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_has_lost_its_lease_leaves_the_message_alone() {
+    for parks in [true, false] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 1).await;
+        let extends = Calls::to(Service::Sqs).operation(EXTEND).access_key("blue");
+        let _refused = shop.world.faults().inject(Rule::new(extends, Fault::AccessDenied));
+        let seen = log.clone();
+        let dispatch = on(UnknownPolicy::Park, move |order, context| {
+            let log = seen.clone();
+            async move {
+                log.add(order.order);
+                match context.receive_count() {
+                    1 => context.lease_lost().await,
+                    _ => return Ok(Outcome::Done),
+                }
+                if parks { Ok(Outcome::Park("poison".to_owned())) } else { Err("too late".into()) }
+            }
+        });
+        let running = shop.blue(dispatch, ConsumerConfig::default().with_concurrency(1));
+        until(|| running.handle.report().failed == 1).await;
+        let calls = shop.calls(Blue, EXTEND);
+        log.reach(2).await;
+        seconds(1).await;
+        assert_eq!((shop.calls(Blue, EXTEND), shop.calls(Blue, "SendMessage")), (calls, 0));
+        running.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_heartbeat_under_way_never_overtakes_what_the_handler_asked_for() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put_orders(&shop.urls.blue, 1).await;

@@ -13,6 +13,7 @@ mod failures;
 mod fifo;
 mod gates;
 mod leases;
+mod partly_failing;
 mod producing;
 mod shop;
 mod stopping;

@@ -81,6 +81,20 @@ async fn handlers_that_do_not_finish_are_dropped_and_their_messages_released_bef
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_brought_nearer_is_kept() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let running = shop.blue(slow(&log, 3600), ConsumerConfig::default());
+    log.reach(1).await;
+    running.stopper.stop(Duration::from_secs(60));
+    seconds(1).await;
+    let begun = Instant::now();
+    let report = running.stop(Duration::from_secs(4)).await;
+    assert!(begun.elapsed() <= Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(report.released, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deletes_are_flushed_at_the_stop() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put_orders(&shop.urls.blue, 3).await;
