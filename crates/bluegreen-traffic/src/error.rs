@@ -40,6 +40,8 @@ pub enum ShiftError {
     #[error("the deployment could not be changed")]
     Store(#[source] UpdateError),
     /// A rollback was not finished in time. What could not be done is named; all else is done.
+    /// [`Shift::revert`](crate::Shift::revert) finishes it: [`Shift::run`](crate::Shift::run) would
+    /// begin anew with a shift that is at share 0.
     #[error("the rollback was not finished in time: {left}")]
     RollbackUnfinished {
         /// What is left to do, in words.
@@ -50,7 +52,8 @@ pub enum ShiftError {
 }
 
 impl ShiftError {
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Whether the same call, or for an unfinished rollback `revert`, may succeed later without
+    /// anybody's doing.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
