@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,22 +15,31 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// same request. Cancel safe throughout: a dropped future loses nothing.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    // `None` in the channel: not requested yet. No channel: never.
-    request: Option<watch::Receiver<Option<Instant>>>,
+    // `None`: never.
+    request: Option<Request>,
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    /// Whether there is a deadline, for those who ask at every turn: a channel has a lock.
+    made: Arc<AtomicBool>,
+    deadline: watch::Receiver<Option<Instant>>,
 }
 
 /// The side that requests. Dropped without a request it means *never*, as nobody is left to ask.
 #[derive(Debug)]
 #[must_use = "without a request nothing stops"]
 pub struct Stopper {
-    request: watch::Sender<Option<Instant>>,
+    made: Arc<AtomicBool>,
+    deadline: watch::Sender<Option<Instant>>,
 }
 
 impl Stop {
     /// A request yet to be made, and the side that makes it.
     pub fn new() -> (Stopper, Self) {
-        let (sender, receiver) = watch::channel(None);
-        (Stopper { request: sender }, Self { request: Some(receiver) })
+        let stopper = Stopper { made: Arc::default(), deadline: watch::channel(None).0 };
+        let stop = stopper.subscribe();
+        (stopper, stop)
     }
 
     /// A request that is never made.
@@ -37,16 +48,16 @@ impl Stop {
         Self { request: None }
     }
 
-    /// Whether to stop.
+    /// Whether to stop: one atomic load.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.deadline().is_some()
+        self.request.as_ref().is_some_and(|request| request.made.load(Ordering::Acquire))
     }
 
     /// The moment by which to be done, once requested.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.request.as_ref().and_then(|request| *request.borrow())
+        self.request.as_ref().and_then(|request| *request.deadline.borrow())
     }
 
     /// The time left until the deadline, once requested; zero after it.
@@ -74,8 +85,8 @@ impl Stop {
 
     async fn request_with(&self, fits: impl Fn(Instant) -> bool) -> Instant {
         if let Some(request) = &self.request {
-            let mut request = request.clone();
-            if let Ok(deadline) = request.wait_for(|deadline| deadline.is_some_and(&fits)).await
+            let mut deadline = request.deadline.clone();
+            if let Ok(deadline) = deadline.wait_for(|deadline| deadline.is_some_and(&fits)).await
                 && let Some(deadline) = *deadline
             {
                 return deadline;
@@ -90,10 +101,12 @@ impl Stopper {
     /// only bring the deadline nearer. More than 30 years are as good as no limit.
     pub fn stop(&self, within: Duration) {
         let deadline = Instant::now() + within.min(FAR);
-        self.request.send_if_modified(|request| {
+        self.deadline.send_if_modified(|request| {
             let sooner = request.is_none_or(|present| deadline < present);
             if sooner {
                 *request = Some(deadline);
+                // Inside, so that nobody whom the channel wakes finds the flag still down.
+                self.made.store(true, Ordering::Release);
             }
             sooner
         });
@@ -102,7 +115,8 @@ impl Stopper {
     /// A further receiving side.
     #[must_use]
     pub fn subscribe(&self) -> Stop {
-        Stop { request: Some(self.request.subscribe()) }
+        let (made, deadline) = (Arc::clone(&self.made), self.deadline.subscribe());
+        Stop { request: Some(Request { made, deadline }) }
     }
 }
 
@@ -144,6 +158,20 @@ mod tests {
         stopper.stop(Duration::from_secs(1));
         waiting.await.unwrap();
         assert_eq!(before.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_is_woken_by_the_request_sees_that_it_is_made() {
+        for _ in 0..1_000 {
+            let (stopper, stop) = Stop::new();
+            let woken = tokio::spawn(async move {
+                stop.requested().await;
+                stop.is_requested()
+            });
+            tokio::task::yield_now().await;
+            stopper.stop(Duration::from_secs(1));
+            assert!(woken.await.unwrap());
+        }
     }
 
     #[tokio::test(start_paused = true)]
