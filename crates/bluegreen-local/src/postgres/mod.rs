@@ -45,7 +45,7 @@ pub struct Postgres {
 
 #[derive(Debug)]
 enum Source {
-    Started(Server),
+    Started(Box<Server>),
     Given(Url),
 }
 
@@ -59,7 +59,7 @@ impl Postgres {
     /// # Errors
     /// When none is found, or it does not start; see [`PostgresError`].
     pub async fn start() -> Result<Self, PostgresError> {
-        Ok(Self { source: Source::Started(Server::start().await?) })
+        Ok(Self { source: Source::Started(Box::new(Server::start().await?)) })
     }
 
     /// The server that `DATABASE_URL` names, else one started here. The one named is not contacted.
@@ -112,6 +112,32 @@ impl Postgres {
     #[must_use]
     pub fn is_own(&self) -> bool {
         matches!(self.source, Source::Started(_))
+    }
+
+    /// Makes a server that was started here one that takes no writes, as Aurora does with a writer
+    /// at a failover: all connections end, and at the same address a standby answers. A given
+    /// server is left alone.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    pub async fn demoted(self) -> Result<Self, PostgresError> {
+        let source = match self.source {
+            Source::Started(server) => Source::Started(Box::new(server.demoted().await?)),
+            given @ Source::Given(_) => given,
+        };
+        Ok(Self { source })
+    }
+
+    /// Makes a [`demoted`](Self::demoted) server take writes again; its connections go on. Others
+    /// and given ones are left alone.
+    ///
+    /// # Errors
+    /// When it does not within a minute.
+    pub async fn promote(&self) -> Result<(), PostgresError> {
+        match &self.source {
+            Source::Started(server) => server.promote().await,
+            Source::Given(_) => Ok(()),
+        }
     }
 
     /// Ends a server that was started here: clients are disconnected and told why. A given one is

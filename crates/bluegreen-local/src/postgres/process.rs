@@ -25,6 +25,11 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Tells it that a file in its folder asks something of it.
+    pub(super) fn look_for_orders(&self) {
+        self.signal(Signal::USR1);
+    }
+
     /// Asks for a fast shutdown, which rolls open transactions back; after `within` drops it.
     pub(super) async fn stop(mut self, within: Duration) {
         self.signal(Signal::INT);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 /// Between finding a port free and the server taking it, another process may take it.
 const PORTS_TRIED: usize = 5;
 
+/// A data folder with this file is a standby's.
+const STANDBY_SIGNAL: &str = "standby.signal";
+
 /// What no test or example needs: surviving a power failure. And connections for two colors.
 const SETTINGS: [&str; 4] =
     ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200"];
@@ -33,45 +36,77 @@ const SETTINGS: [&str; 4] =
 pub(super) struct Server {
     // Before the folder: that is removed once the server is gone.
     process: Process,
-    folder: TempDir,
+    place: Place,
     pub(super) port: u16,
 }
 
-/// Why a start failed, and the folder for another one.
-struct NotStarted {
+/// Where a server runs, and as whom.
+#[derive(Debug)]
+struct Place {
+    binaries: Binaries,
+    account: Option<Account>,
     folder: TempDir,
+}
+
+/// Why a start failed, and the place for another one.
+struct NotStarted {
+    place: Place,
     error: PostgresError,
 }
 
 impl Server {
     pub(super) async fn start() -> Result<Self, PostgresError> {
-        let (binaries, account, mut folder) = match tokio::task::spawn_blocking(prepare).await {
+        let mut place = match tokio::task::spawn_blocking(prepare).await {
             Ok(prepared) => prepared?,
             Err(error) => return Err(PostgresError::io("preparing a data folder")(error.into())),
         };
         let mut ports_left = PORTS_TRIED;
         loop {
             ports_left -= 1;
-            match Self::spawn(&binaries, account, folder)?.ready().await {
+            let port = free_port().map_err(PostgresError::io("finding a free port"))?;
+            match Self::spawn(place, port)?.ready().await {
                 Ok(server) => return Ok(server),
                 Err(failed) if ports_left > 0 && port_was_taken(&failed.error) => {
-                    folder = failed.folder;
+                    place = failed.place;
                 }
                 Err(failed) => return Err(failed.error),
             }
         }
     }
 
-    fn spawn(
-        binaries: &Binaries,
-        account: Option<Account>,
-        folder: TempDir,
-    ) -> Result<Self, PostgresError> {
-        let port = free_port().map_err(PostgresError::io("finding a free port"))?;
-        let mut command = command(binaries, account, folder.path(), port)
-            .map_err(PostgresError::io("making the server's log"))?;
+    fn spawn(place: Place, port: u16) -> Result<Self, PostgresError> {
+        let mut command =
+            place.command(port).map_err(PostgresError::io("making the server's log"))?;
         let child = command.spawn().map_err(PostgresError::io("starting postgres"))?;
-        Ok(Self { process: Process::new(child), folder, port })
+        Ok(Self { process: Process::new(child), place, port })
+    }
+
+    /// Ends the server and starts it again on its port, as a standby without a primary: it answers
+    /// queries and takes no writes.
+    pub(super) async fn demoted(self) -> Result<Self, PostgresError> {
+        let Self { process, place, port } = self;
+        process.stop(STOPPED_WITHIN).await;
+        place.signal(STANDBY_SIGNAL).map_err(PostgresError::io("making a standby"))?;
+        Self::spawn(place, port)?.ready().await.map_err(|failed| failed.error)
+    }
+
+    /// Makes a standby take writes, as `pg_ctl promote` does.
+    pub(super) async fn promote(&self) -> Result<(), PostgresError> {
+        if !self.place.data(STANDBY_SIGNAL).exists() {
+            return Ok(());
+        }
+        self.place.signal("promote").map_err(PostgresError::io("promoting a standby"))?;
+        self.process.look_for_orders();
+        let started = Instant::now();
+        // The server removes the file once it takes writes.
+        while self.place.data(STANDBY_SIGNAL).exists() {
+            if started.elapsed() > READY_WITHIN {
+                let log = log_end(self.place.folder.path());
+                return Err(PostgresError::NotReady { seconds: READY_WITHIN.as_secs(), log });
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Waits until this server writes that it accepts connections. Connecting would prove less:
@@ -79,10 +114,10 @@ impl Server {
     async fn ready(mut self) -> Result<Self, NotStarted> {
         let started = Instant::now();
         loop {
-            if says_ready(self.folder.path(), self.process.id()) {
+            if says_ready(self.place.folder.path(), self.process.id()) {
                 return Ok(self);
             }
-            let log = || log_end(self.folder.path());
+            let log = || log_end(self.place.folder.path());
             let error = if self.process.has_ended() {
                 PostgresError::Failed { program: "postgres", log: log() }
             } else if started.elapsed() > READY_WITHIN {
@@ -91,19 +126,19 @@ impl Server {
                 tokio::time::sleep(POLL_EVERY).await;
                 continue;
             };
-            return Err(NotStarted { folder: self.folder, error });
+            return Err(NotStarted { place: self.place, error });
         }
     }
 
     pub(super) async fn stop(self) {
         self.process.stop(STOPPED_WITHIN).await;
         // Blocks for a moment; what cannot be removed is the temporary folder's to clear.
-        drop(self.folder);
+        drop(self.place);
     }
 }
 
 /// Finds the programs and the account, and fills a folder with fresh data. Blocks.
-fn prepare() -> Result<(Binaries, Option<Account>, TempDir), PostgresError> {
+fn prepare() -> Result<Place, PostgresError> {
     let binaries = Binaries::find()?;
     let account = account::needed()?;
     let base = account::base_folder(account)?;
@@ -111,30 +146,41 @@ fn prepare() -> Result<(Binaries, Option<Account>, TempDir), PostgresError> {
     let folder = template::work_folder(&base, account)?;
     template::copy(&template, &folder.path().join("data"), account)
         .map_err(PostgresError::io("copying the data folder"))?;
-    Ok((binaries, account, folder))
+    Ok(Place { binaries, account, folder })
 }
 
-fn command(
-    binaries: &Binaries,
-    account: Option<Account>,
-    folder: &Path,
-    port: u16,
-) -> io::Result<Command> {
-    let log = File::create(folder.join("log"))?;
-    let mut command = Command::new(&binaries.postgres);
-    command.arg("-D").arg(folder.join("data"));
-    // An empty -k: no socket in the file system, loopback only.
-    command.args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
-    command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    for variable in template::foreign_settings() {
-        command.env_remove(variable);
+impl Place {
+    fn data(&self, file: &str) -> PathBuf {
+        self.folder.path().join("data").join(file)
     }
-    if let Some(account) = account {
-        command.uid(account.uid).gid(account.gid);
+
+    /// An empty file in the data folder, which the server may remove.
+    fn signal(&self, name: &str) -> io::Result<()> {
+        let path = self.data(name);
+        File::create(&path)?;
+        match self.account {
+            Some(account) => std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid)),
+            None => Ok(()),
+        }
     }
-    command.current_dir(folder).stdin(Stdio::null());
-    command.stdout(log.try_clone()?).stderr(log);
-    Ok(command)
+
+    fn command(&self, port: u16) -> io::Result<Command> {
+        let log = File::create(self.folder.path().join("log"))?;
+        let mut command = Command::new(&self.binaries.postgres);
+        command.arg("-D").arg(self.folder.path().join("data"));
+        // An empty -k: no socket in the file system, loopback only.
+        command.args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
+        command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        for variable in template::foreign_settings() {
+            command.env_remove(variable);
+        }
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        Ok(command)
+    }
 }
 
 fn free_port() -> io::Result<u16> {
