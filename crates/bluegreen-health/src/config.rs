@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use bluegreen_core::Clock;
 
-use crate::HealthError;
+use crate::{HealthError, HealthPaths, Probe};
 
 /// How health is probed and answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HealthConfig {
-    /// The time between two runs of a probe; each is drawn anew within a tenth of it, so that a
-    /// fleet does not probe in step. Default: 5 s.
+    /// The time between two runs of a probe, unless the probe has its own; each is drawn anew
+    /// within a tenth of it, so that a fleet does not probe in step. Default: 5 s.
     pub interval: Duration,
     /// How long one run may take, unless the probe has its own. Default: 3 s.
     pub timeout: Duration,
@@ -20,7 +20,7 @@ pub struct HealthConfig {
     /// After how many passes in a row a failed probe counts as healthy. Default: 1.
     pub rise: NonZeroU32,
     /// The age at which results no longer count, as what refreshes them may be dead. Default:
-    /// three intervals and the longest time-out of a probe.
+    /// for each probe three of its intervals and its time-out.
     pub staleness: Option<Duration>,
     /// Where the answers are found.
     pub paths: HealthPaths,
@@ -28,48 +28,6 @@ pub struct HealthConfig {
     pub clock: Clock,
     /// Seeds the jitter; nothing seeds it at random. Default: nothing.
     pub seed: Option<u64>,
-}
-
-/// Where the answers are found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HealthPaths {
-    /// All checks with their messages. Default: `/health`.
-    pub all: String,
-    /// Whether the process lives, whatever it depends on. Default: `/health/live`.
-    pub live: String,
-    /// Whether the process wants requests. Default: `/health/ready`.
-    pub ready: String,
-    /// Whether every critical probe has passed once. Default: `/health/startup`.
-    pub startup: String,
-}
-
-impl Default for HealthPaths {
-    fn default() -> Self {
-        Self {
-            all: "/health".to_owned(),
-            live: "/health/live".to_owned(),
-            ready: "/health/ready".to_owned(),
-            startup: "/health/startup".to_owned(),
-        }
-    }
-}
-
-impl HealthPaths {
-    /// The paths `base`, `base/live`, `base/ready` and `base/startup`.
-    #[must_use]
-    pub fn under(base: &str) -> Self {
-        Self {
-            all: base.to_owned(),
-            live: format!("{base}/live"),
-            ready: format!("{base}/ready"),
-            startup: format!("{base}/startup"),
-        }
-    }
-
-    const fn all(&self) -> [&String; 4] {
-        [&self.all, &self.live, &self.ready, &self.startup]
-    }
 }
 
 impl Default for HealthConfig {
@@ -138,41 +96,64 @@ impl HealthConfig {
         self
     }
 
-    /// The age at which results no longer count, when runs take up to `longest`.
-    pub(crate) fn staleness_given(&self, longest: Duration) -> Duration {
-        self.staleness.unwrap_or_else(|| self.interval.saturating_mul(3).saturating_add(longest))
+    /// The interval of a probe.
+    pub(crate) fn interval_of(&self, probe: &Probe) -> Duration {
+        probe.interval.unwrap_or(self.interval)
     }
 
-    pub(crate) fn check(&self, longest: Duration) -> Result<(), HealthError> {
+    /// The time-out of a probe.
+    pub(crate) fn timeout_of(&self, probe: &Probe) -> Duration {
+        probe.timeout.unwrap_or(self.timeout)
+    }
+
+    /// The age at which the results of a probe no longer count.
+    pub(crate) fn staleness_of(&self, probe: &Probe) -> Duration {
+        let otherwise =
+            || self.interval_of(probe).saturating_mul(3).saturating_add(self.timeout_of(probe));
+        self.staleness.unwrap_or_else(otherwise)
+    }
+
+    /// The age at which it shows that nobody is here, where there is no probe.
+    pub(crate) fn staleness_without_probes(&self) -> Duration {
+        self.staleness.unwrap_or_else(|| self.interval.saturating_mul(3))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), HealthError> {
         for (field, value) in [("interval", self.interval), ("timeout", self.timeout)] {
-            if value.is_zero() || value > LONGEST {
-                return Err(HealthError::Duration {
-                    field,
-                    value,
-                    bound: "above zero, below a day",
-                });
+            if !fits(value) {
+                return Err(HealthError::Duration { field, value, bound: FITTING });
             }
         }
-        let (field, value) = ("staleness", self.staleness_given(longest));
-        // Two runs are up to an interval, its jitter and a time-out apart.
-        if value < self.interval.saturating_mul(2).saturating_add(longest) {
-            let bound = "at least two intervals and the longest time-out";
-            return Err(HealthError::Duration { field, value, bound });
+        if let Some(value) = self.staleness
+            && value < self.interval.saturating_mul(2)
+        {
+            return Err(HealthError::Duration { field: "staleness", value, bound: FRESH });
         }
-        self.check_paths()
+        Ok(())
     }
 
-    fn check_paths(&self) -> Result<(), HealthError> {
-        let paths = self.paths.all();
-        for (at, path) in paths.into_iter().enumerate() {
-            let plain = path.starts_with('/') && !path.contains(['?', '#', ' ']);
-            if !plain || paths.into_iter().skip(at + 1).any(|other| other == path) {
-                return Err(HealthError::Path { found: path.clone() });
+    pub(crate) fn check_probe(&self, name: &str, probe: &Probe) -> Result<(), HealthError> {
+        let own = [("interval", probe.interval), ("time-out", probe.timeout)];
+        for (field, value) in own {
+            if let Some(value) = value.filter(|value| !fits(*value)) {
+                return Err(HealthError::Probe { probe: name.to_owned(), field, value });
             }
+        }
+        // Two runs are up to an interval, its jitter and a time-out apart.
+        let (interval, timeout) = (self.interval_of(probe), self.timeout_of(probe));
+        let value = self.staleness_of(probe);
+        if value < interval.saturating_mul(2).saturating_add(timeout) {
+            return Err(HealthError::Duration { field: "staleness", value, bound: FRESH });
         }
         Ok(())
     }
 }
 
 /// Beyond it a time-out is none.
-pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const FITTING: &str = "above zero, at most a day";
+const FRESH: &str = "at least two intervals and a time-out of every probe";
+
+fn fits(value: Duration) -> bool {
+    !value.is_zero() && value <= LONGEST
+}

@@ -14,11 +14,13 @@ pub enum HealthError {
         /// What is allowed.
         bound: &'static str,
     },
-    /// A probe's time-out does not fit.
-    #[error("the time-out of probe {probe:?}, {value:?}, must be above zero, below a day")]
-    Timeout {
+    /// A length of time that a probe has for itself does not fit.
+    #[error("the {field} of probe {probe:?}, {value:?}, must be above zero, at most a day")]
+    Probe {
         /// The probe's name.
         probe: String,
+        /// What does not fit.
+        field: &'static str,
         /// What was found.
         value: Duration,
     },
@@ -28,8 +30,19 @@ pub enum HealthError {
         /// The name that was found.
         found: String,
     },
-    /// A path is none, or is given twice.
-    #[error("the path {found:?} does not fit: it must begin with a slash and be given once")]
+    /// A group is of no probe at all.
+    #[error("the group {group:?} is of no probe: none is tagged with any of {tags:?}")]
+    Group {
+        /// The group's name.
+        group: String,
+        /// Its tags.
+        tags: Vec<String>,
+    },
+    /// A path is none, or is given twice, perhaps by the name of a group.
+    #[error(
+        "the path {found:?} does not fit: it must begin with a slash, hold visible ASCII other \
+         than ? and #, and be given once"
+    )]
     Path {
         /// The path that was found.
         found: String,

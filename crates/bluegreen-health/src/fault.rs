@@ -1,125 +1,22 @@
+mod cause;
+mod kind;
+
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
-/// What a probe that passed has to say.
+pub use kind::FaultKind;
+
+pub(crate) use cause::{chain, has_system_error, kind_of};
+
+/// Why a probe failed: a kind and a message that anybody may read, and a cause that only the log
+/// and those whom you authorize get to see.
 ///
-/// `()` is a pass without more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
-    pub(crate) observed: Vec<Observed>,
-}
-
-/// A number that a probe has seen, shown with its check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Observed {
-    /// What was counted or measured, with its unit: `visible_messages`, `age_seconds`.
-    pub name: Cow<'static, str>,
-    /// The number.
-    pub value: u64,
-}
-
-impl Pass {
-    /// A pass without more.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same with a number to show.
-    #[must_use]
-    pub fn observing(mut self, name: impl Into<Cow<'static, str>>, value: u64) -> Self {
-        self.observed.push(Observed { name: name.into(), value });
-        self
-    }
-}
-
-impl From<()> for Pass {
-    fn from((): ()) -> Self {
-        Self::new()
-    }
-}
-
-/// In which way a probe failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// In a way that is not known any closer.
-    Failed,
-    /// It did not answer in time.
-    TimedOut,
-    /// The probe itself panicked.
-    Panicked,
-    /// Nobody answered.
-    Unreachable,
-    /// The credentials or permissions are not enough.
-    Denied,
-    /// What was asked for does not exist, or is not what it was taken for.
-    Misconfigured,
-    /// It answers, and asks for fewer requests.
-    Throttled,
-    /// It works, and has no room for one more.
-    Saturated,
-    /// A reader answered where the writer was expected, or the other way round.
-    WrongRole,
-    /// What is known is too old.
-    Outdated,
-}
-
-impl FaultKind {
-    /// The kind's name in answers and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::TimedOut => "timed-out",
-            Self::Panicked => "panicked",
-            Self::Unreachable => "unreachable",
-            Self::Denied => "denied",
-            Self::Misconfigured => "misconfigured",
-            Self::Throttled => "throttled",
-            Self::Saturated => "saturated",
-            Self::WrongRole => "wrong-role",
-            Self::Outdated => "outdated",
-        }
-    }
-
-    /// Whether the thing probed still works, if badly: taking the process out of service would
-    /// only move its load to others.
-    #[must_use]
-    pub const fn is_partial(self) -> bool {
-        matches!(self, Self::Throttled | Self::Saturated | Self::Outdated)
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Self::Failed => "the check failed",
-            Self::TimedOut => "timed out",
-            Self::Panicked => "the check panicked",
-            Self::Unreachable => "cannot be reached",
-            Self::Denied => "access denied",
-            Self::Misconfigured => "not set up as expected",
-            Self::Throttled => "throttled",
-            Self::Saturated => "no free connection",
-            Self::WrongRole => "in the wrong role",
-            Self::Outdated => "out of date",
-        }
-    }
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Why a probe failed: a kind and a message that anybody may read, and a cause that goes to the log
-/// only.
-///
-/// Any error becomes one with `?`; what it says never shows in an answer. It is no
-/// [`Error`](std::error::Error) itself, which is what makes that conversion possible.
+/// Any error becomes one with `?`; what it says never shows in a public answer. Where a system
+/// error is among its causes, it decides the kind: a refused connection is
+/// [`Unreachable`](FaultKind::Unreachable), one that broke off
+/// [`Disconnected`](FaultKind::Disconnected). It is no [`Error`](std::error::Error) itself, which
+/// is what makes that conversion possible.
 #[derive(Debug)]
 pub struct Fault {
     pub(crate) kind: FaultKind,
@@ -170,18 +67,25 @@ impl Fault {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Fault {
     fn from(error: E) -> Self {
-        Self::new(FaultKind::Failed).caused_by(error)
+        Self::new(kind_of(&error).unwrap_or(FaultKind::Failed)).caused_by(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     #[test]
     fn what_an_error_says_never_becomes_the_public_message() {
-        let fault = Fault::from(std::io::Error::other("password authentication for admin failed"));
+        let fault = Fault::from(io::Error::other("password authentication for admin failed"));
         assert_eq!(fault.message, "the check failed");
         assert!(fault.cause.is_some());
+    }
+
+    #[test]
+    fn an_error_of_the_system_gives_the_fault_its_kind() {
+        let fault = Fault::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!((fault.kind, &*fault.message), (FaultKind::Unreachable, "cannot be reached"));
     }
 }

@@ -1,42 +1,28 @@
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bluegreen_core::{Color, ServiceIdentity, Stop};
+use bluegreen_core::ServiceIdentity;
 
 use crate::board::Board;
-use crate::config::LONGEST;
-use crate::history::History;
 use crate::layer::Nowhere;
-use crate::refresher::{Probed, Refresher};
-use crate::{HealthConfig, HealthError, HealthLayer, HealthService, Probe, Snapshot, Status};
+use crate::{HealthBuilder, HealthEvents, HealthLayer, HealthService, Snapshot, Status};
 
 /// How this process is: a cheap handle that always has the answer at hand.
 ///
-/// Its [`Refresher`] runs the probes; asking runs none.
-#[derive(Clone, Debug)]
+/// Its [`Refresher`](crate::Refresher) runs the probes; asking runs none.
+#[derive(Clone)]
 pub struct Health {
     board: Arc<Board>,
-}
-
-/// A [`Health`] being put together.
-#[derive(Debug)]
-#[must_use = "nothing is built before `build`"]
-pub struct HealthBuilder {
-    color: Color,
-    config: HealthConfig,
-    draining: Stop,
-    probes: Vec<(String, Probe)>,
 }
 
 impl Health {
     /// The health of the process with this identity, whose color its answers name.
     pub fn builder(identity: &ServiceIdentity) -> HealthBuilder {
-        HealthBuilder {
-            color: identity.color,
-            config: HealthConfig::default(),
-            draining: Stop::never(),
-            probes: Vec::new(),
-        }
+        HealthBuilder::new(identity)
+    }
+
+    pub(crate) const fn new(board: Arc<Board>) -> Self {
+        Self { board }
     }
 
     /// How the process is now: by its probes, by whether they still run, and by whether it drains.
@@ -49,6 +35,11 @@ impl Health {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.board.snapshot()
+    }
+
+    /// What changes from now on.
+    pub fn events(&self) -> HealthEvents {
+        self.board.events()
     }
 
     /// A layer that answers the health paths and passes everything else through. Put it outside of
@@ -69,56 +60,8 @@ impl Health {
     }
 }
 
-impl HealthBuilder {
-    /// Adds a probe by a name that its answers use.
-    pub fn probe(mut self, name: impl Into<String>, probe: impl Into<Probe>) -> Self {
-        self.probes.push((name.into(), probe.into()));
-        self
-    }
-
-    /// Takes another configuration.
-    pub fn config(mut self, config: HealthConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// From the moment this stop is requested, the process is not ready.
-    pub fn draining_when(mut self, stop: Stop) -> Self {
-        self.draining = stop;
-        self
-    }
-
-    /// The handle, and the driver that runs the probes.
-    ///
-    /// # Errors
-    /// When a field of the configuration does not fit, or the name or time-out of a probe.
-    pub fn build(self) -> Result<(Health, Refresher), HealthError> {
-        let Self { color, config, draining, probes } = self;
-        let mut longest = config.timeout;
-        for (at, (name, probe)) in probes.iter().enumerate() {
-            if name.is_empty() || probes.iter().skip(at + 1).any(|(other, _)| other == name) {
-                return Err(HealthError::Name { found: name.clone() });
-            }
-            longest = longest.max(fitting_timeout(name, probe)?);
-        }
-        config.check(longest)?;
-        let histories: Vec<_> =
-            probes.iter().map(|(name, probe)| History::new(name.clone(), probe, &config)).collect();
-        let first = Snapshot::of(&histories, config.clock.now());
-        let staleness = config.staleness_given(longest);
-        let board = Board::new(first, color, draining, config.paths.clone(), staleness);
-        let board = Arc::new(board);
-        let probes = probes.into_iter().map(|(name, probe)| Probed { name, probe }).collect();
-        let refresher = Refresher::new(probes, histories, config, Arc::clone(&board));
-        Ok((Health { board }, refresher))
-    }
-}
-
-fn fitting_timeout(name: &str, probe: &Probe) -> Result<Duration, HealthError> {
-    match probe.timeout {
-        Some(value) if value.is_zero() || value > LONGEST => {
-            Err(HealthError::Timeout { probe: name.to_owned(), value })
-        }
-        timeout => Ok(timeout.unwrap_or_default()),
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("status", &self.status()).finish_non_exhaustive()
     }
 }

@@ -2,90 +2,87 @@
 
 use bluegreen_core::RiseFall;
 
+use crate::fault::chain;
 use crate::probe::Outcome;
-use crate::{Check, HealthConfig, Importance, Pass, Probe, Status};
+use crate::snapshot::LastRun;
+use crate::{Check, Fault, HealthConfig, Probe, Status};
 
 /// The results of one probe so far.
 #[derive(Debug)]
 pub(crate) struct History {
-    name: String,
-    importance: Importance,
     shared: bool,
     state: RiseFall,
-    passed_once: bool,
-    last: Option<Outcome>,
+    check: Check,
 }
 
 impl History {
     pub(crate) fn new(name: String, probe: &Probe, config: &HealthConfig) -> Self {
-        Self {
+        let check = Check {
             name,
             importance: probe.importance,
-            shared: probe.shared,
-            // Fail-closed at birth: one that never passed must not take part in anything.
-            state: RiseFall::starting_bad(config.rise, config.fall),
-            passed_once: false,
-            last: None,
-        }
+            component: probe.component,
+            tags: probe.tags.clone(),
+            status: Status::Unhealthy,
+            started: false,
+            kind: None,
+            message: Some("not checked yet".into()),
+            cause: None,
+            observed: Vec::new(),
+            last_run: None,
+        };
+        // Fail-closed at birth: one that never passed must not take part in anything.
+        let state = RiseFall::starting_bad(config.rise, config.fall);
+        Self { shared: probe.shared, state, check }
     }
 
-    pub(crate) fn observe(&mut self, outcome: Outcome) {
+    /// What it says now.
+    pub(crate) const fn check(&self) -> &Check {
+        &self.check
+    }
+
+    /// Takes in one more result.
+    pub(crate) fn observe(&mut self, outcome: Outcome, last_run: LastRun) {
+        let passed = outcome.is_ok();
         let good = match &outcome {
             Ok(_) => true,
             // Partial faults keep a running process in service; they do not let a new one in.
-            Err(fault) => fault.partial && self.passed_once,
+            Err(fault) => fault.partial && self.check.started,
         };
         self.state.observe(good);
-        self.passed_once |= self.state.is_good();
-        self.last = Some(outcome);
-    }
-
-    /// Whether this probe lets the process start.
-    pub(crate) fn has_started(&self) -> bool {
-        self.passed_once || self.importance != Importance::Critical
-    }
-
-    /// What it means for the process as a whole.
-    pub(crate) fn weight(&self) -> Status {
-        match (self.importance, self.status()) {
-            (Importance::Informational, _) => Status::Healthy,
-            (Importance::Degrading, Status::Unhealthy) => Status::Degraded,
-            (_, status) => status,
-        }
-    }
-
-    /// What it says about the thing probed.
-    fn status(&self) -> Status {
-        match (&self.last, self.state.is_good()) {
-            (Some(Ok(_)), true) => Status::Healthy,
-            (_, true) => Status::Degraded,
-            (_, false) if self.shared && self.passed_once => Status::Degraded,
+        let check = &mut self.check;
+        check.started |= self.state.is_good();
+        check.status = match (passed, self.state.is_good()) {
+            (true, true) => Status::Healthy,
+            (false, true) => Status::Degraded,
+            (_, false) if self.shared && check.started => Status::Degraded,
             (_, false) => Status::Unhealthy,
+        };
+        check.last_run = Some(last_run);
+        (check.kind, check.message, check.cause) = (None, None, None);
+        check.observed.clear();
+        match outcome {
+            Ok(pass) => {
+                check.observed = pass.observed;
+                check.message = (!self.state.is_good()).then(|| "recovering".into());
+            }
+            Err(Fault { kind, message, cause, .. }) => {
+                (check.kind, check.message) = (Some(kind), Some(message));
+                check.cause = cause.map(|cause| chain(cause.as_ref()));
+            }
         }
-    }
-
-    pub(crate) fn check(&self) -> Check {
-        let (kind, message) = match &self.last {
-            None => (None, Some("not checked yet".into())),
-            Some(Ok(_)) if self.state.is_good() => (None, None),
-            Some(Ok(_)) => (None, Some("recovering".into())),
-            Some(Err(fault)) => (Some(fault.kind), Some(fault.message.clone())),
-        };
-        let observed = match &self.last {
-            Some(Ok(Pass { observed })) => observed.clone(),
-            Some(Err(_)) | None => Vec::new(),
-        };
-        let (name, importance, status) = (self.name.clone(), self.importance, self.status());
-        Check { name, importance, status, kind, message, observed }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fault, FaultKind};
+    use crate::snapshot::Overall;
+    use crate::{FaultKind, Pass};
     use proptest::prelude::*;
     use std::num::NonZeroU32;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    const RUN: LastRun = LastRun { at: UNIX_EPOCH, took: Duration::ZERO };
 
     fn history(probe: &Probe, rise: u32, fall: u32) -> History {
         let config = HealthConfig::default()
@@ -109,8 +106,8 @@ mod tests {
     fn weights(probe: &Probe, (rise, fall): (u32, u32), outcomes: &str) -> String {
         let mut history = history(probe, rise, fall);
         let letters = outcomes.chars().map(|letter| {
-            history.observe(outcome(letter));
-            match history.weight() {
+            history.observe(outcome(letter), RUN);
+            match history.check().weight() {
                 Status::Healthy => 'h',
                 Status::Degraded => 'd',
                 Status::Unhealthy | Status::Draining => 'u',
@@ -152,13 +149,16 @@ mod tests {
     fn the_last_fault_is_told_in_its_own_words() {
         let mut history = history(&probe(), 1, 2);
         assert_eq!(history.check().message.as_deref(), Some("not checked yet"));
-        history.observe(Err(Fault::new(FaultKind::Denied).caused_by("user admin, password 123")));
+        let denied = Fault::new(FaultKind::Denied).caused_by("user admin, password 123");
+        history.observe(Err(denied), RUN);
         let check = history.check();
+        assert_eq!(check.cause.as_deref(), Some("user admin, password 123"));
         assert_eq!(check.message.as_deref(), Some("access denied"));
         assert_eq!(check.kind, Some(FaultKind::Denied));
-        history.observe(Ok(Pass::new().observing("depth", 3)));
+        history.observe(Ok(Pass::new().observing("depth", 3)), RUN);
         let check = history.check();
-        assert_eq!((check.message, check.observed[0].value), (None, 3));
+        assert_eq!((check.message.as_deref(), check.observed[0].value), (None, 3));
+        assert_eq!((check.kind, check.cause.as_deref()), (None, None));
     }
 
     proptest! {
@@ -180,6 +180,44 @@ mod tests {
                 } else if !ready(at) && before {
                     prop_assert!(row(fall, "-"), "fell at {}", at);
                 }
+            }
+        }
+
+        /// Of any number of probes with any importance, in any order of results.
+        #[test]
+        fn the_process_never_changes_faster_than_the_thresholds_of_its_probes(
+            rise in 1u32..5, fall in 1u32..5,
+            probes in prop::collection::vec((0usize..3, any::<bool>()), 1..5),
+            results in prop::collection::vec((any::<prop::sample::Index>(), "[+~-]"), 0..80),
+        ) {
+            let mut histories: Vec<_> = probes.iter().map(|(importance, shared)| {
+                let probe = if *shared { probe().shared() } else { probe() };
+                let probe = match importance {
+                    0 => probe,
+                    1 => probe.degrading(),
+                    _ => probe.informational(),
+                };
+                history(&probe, rise, fall)
+            }).collect();
+            let mut rows: Vec<String> = vec![String::new(); histories.len()];
+            let ready = |histories: &[History]| {
+                Overall::of(histories.iter().map(History::check)).status.serves()
+            };
+            let mut before = ready(&histories);
+            for (at, letter) in results {
+                let at = at.index(histories.len());
+                rows[at].push_str(&letter);
+                histories[at].observe(outcome(letter.chars().next().unwrap_or('-')), RUN);
+                let now = ready(&histories);
+                if now != before {
+                    let (needed, letters) = if now { (rise, "+~") } else { (fall, "-") };
+                    let needed = needed as usize;
+                    prop_assert!(rows[at].len() >= needed);
+                    let row = &rows[at][rows[at].len() - needed..];
+                    prop_assert!(row.chars().all(|l| letters.contains(l)), "{row}");
+                    prop_assert_eq!(probes[at].0, 0, "only a critical one decides");
+                }
+                before = now;
             }
         }
     }

@@ -22,6 +22,28 @@ pub enum Importance {
     Informational,
 }
 
+/// What sort of thing a probe asks, as `application/health+json` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ComponentType {
+    /// Another service, a queue, a part of this process.
+    Component,
+    /// A database or a table.
+    Datastore,
+    /// The machine: disk, memory, time.
+    System,
+}
+
+impl ComponentType {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Datastore => "datastore",
+            Self::System => "system",
+        }
+    }
+}
+
 /// A question to something that the process depends on, asked again and again in the background.
 ///
 /// Each run gets a task of its own, so that a run that hangs, panics or blocks its thread is that
@@ -36,19 +58,34 @@ pub enum Importance {
 ///         _ => Ok(()),
 ///     }
 /// });
-/// let disk = disk.degrading();
+/// let disk = disk.degrading().tagged("storage");
 /// ```
 #[derive(Clone)]
 #[must_use = "a probe asks nothing before a health runs it"]
 pub struct Probe {
-    check: Arc<dyn Fn() -> Run + Send + Sync>,
+    check: Check,
     pub(crate) importance: Importance,
     pub(crate) shared: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) component: ComponentType,
+    pub(crate) tags: Vec<String>,
+}
+
+#[derive(Clone)]
+enum Check {
+    Async(Arc<dyn Fn() -> Run + Send + Sync>),
+    Blocking(Arc<dyn Fn() -> Outcome + Send + Sync>),
+}
+
+/// One run that is about to begin.
+pub(crate) enum Begun {
+    Async(Run),
+    Blocking(Box<dyn FnOnce() -> Outcome + Send>),
 }
 
 impl Probe {
-    /// A critical probe by an async closure. Its errors may be any: only the log shows them.
+    /// A critical probe by an async closure. Its errors may be any: the public answers show none.
     pub fn new<C, F, P, E>(check: C) -> Self
     where
         C: Fn() -> F + Send + Sync + 'static,
@@ -56,11 +93,33 @@ impl Probe {
         P: Into<Pass>,
         E: Into<Fault>,
     {
-        let check = Arc::new(move || -> Run {
+        Self::by(Check::Async(Arc::new(move || -> Run {
             let run = check();
             Box::pin(async move { run.await.map(Into::into).map_err(Into::into) })
-        });
-        Self { check, importance: Importance::Critical, shared: false, timeout: None }
+        })))
+    }
+
+    /// A critical probe by a closure that blocks: it runs on tokio's threads for such work, and
+    /// keeps one of them for as long as it hangs.
+    pub fn blocking<C, P, E>(check: C) -> Self
+    where
+        C: Fn() -> Result<P, E> + Send + Sync + 'static,
+        P: Into<Pass>,
+        E: Into<Fault>,
+    {
+        Self::by(Check::Blocking(Arc::new(move || check().map(Into::into).map_err(Into::into))))
+    }
+
+    const fn by(check: Check) -> Self {
+        Self {
+            check,
+            importance: Importance::Critical,
+            shared: false,
+            timeout: None,
+            interval: None,
+            component: ComponentType::Component,
+            tags: Vec::new(),
+        }
     }
 
     /// The same, but its failure only degrades the process.
@@ -83,16 +142,44 @@ impl Probe {
         self
     }
 
-    /// The same with a time-out of its own.
+    /// The same with a time-out of its own; see
+    /// [`HealthConfig::timeout`](crate::HealthConfig::timeout).
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Begins a run. The closure itself runs inside, so that its panic is caught with the rest.
-    pub(crate) fn run(&self) -> impl Future<Output = Outcome> + Send + 'static {
-        let check = Arc::clone(&self.check);
-        async move { check().await }
+    /// The same with an interval of its own; see
+    /// [`HealthConfig::interval`](crate::HealthConfig::interval).
+    pub const fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// The same with a tag, by which a [`group`](crate::HealthBuilder::group) finds it.
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// The same of another component type; a [`Component`](ComponentType::Component) otherwise.
+    pub const fn of_type(mut self, component: ComponentType) -> Self {
+        self.component = component;
+        self
+    }
+
+    /// A run. The closure itself is called inside, so that its panic is caught with the rest.
+    pub(crate) fn begin(&self) -> Begun {
+        match &self.check {
+            Check::Async(check) => {
+                let check = Arc::clone(check);
+                Begun::Async(Box::pin(async move { check().await }))
+            }
+            Check::Blocking(check) => {
+                let check = Arc::clone(check);
+                Begun::Blocking(Box::new(move || check()))
+            }
+        }
     }
 }
 
@@ -102,6 +189,8 @@ impl fmt::Debug for Probe {
             .field("importance", &self.importance)
             .field("shared", &self.shared)
             .field("timeout", &self.timeout)
+            .field("interval", &self.interval)
+            .field("tags", &self.tags)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,8 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::history::History;
-use crate::{FaultKind, Importance, Observed};
+use crate::{ComponentType, FaultKind, Importance, Observed};
 
 /// How the process, or something it depends on, is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,21 +66,77 @@ pub struct Check {
     pub name: String,
     /// What its failure means.
     pub importance: Importance,
+    /// What sort of thing it asks.
+    pub component: ComponentType,
+    /// The tags by which groups find it.
+    pub tags: Vec<String>,
     /// How the thing probed is.
     pub status: Status,
+    /// Whether it has passed once.
+    pub started: bool,
     /// In which way the last run failed.
     pub kind: Option<FaultKind>,
     /// What there is to say, without secrets.
     pub message: Option<Cow<'static, str>>,
+    /// What the error behind it said, which may hold secrets: host names, accounts, statements.
+    pub cause: Option<String>,
     /// What was counted or measured.
     pub observed: Vec<Observed>,
+    /// The last run: when it ended, and how long it took.
+    pub last_run: Option<LastRun>,
+}
+
+/// When and how long a probe ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastRun {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Check {
+    /// What it means for the process as a whole.
+    #[must_use]
+    pub const fn weight(&self) -> Status {
+        match (self.importance, self.status) {
+            (Importance::Informational, _) => Status::Healthy,
+            (Importance::Degrading, Status::Unhealthy) => Status::Degraded,
+            (_, status) => status,
+        }
+    }
+
+    /// Whether it lets the process start.
+    const fn lets_start(&self) -> bool {
+        self.started || !matches!(self.importance, Importance::Critical)
+    }
+}
+
+/// What some checks say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overall {
+    pub(crate) status: Status,
+    pub(crate) started: bool,
+}
+
+impl Overall {
+    pub(crate) fn of<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Self {
+        let mut overall = Self { status: Status::Healthy, started: true };
+        for check in checks {
+            overall.status = overall.status.max(check.weight());
+            overall.started &= check.lets_start();
+        }
+        if !overall.started {
+            overall.status = Status::Unhealthy;
+        }
+        overall
+    }
 }
 
 impl Snapshot {
-    pub(crate) fn of(histories: &[History], at: SystemTime) -> Self {
-        let started = histories.iter().all(History::has_started);
-        let worst = histories.iter().map(History::weight).max().unwrap_or(Status::Healthy);
-        let status = if started { worst } else { Status::Unhealthy };
-        Self { status, started, checks: histories.iter().map(History::check).collect(), at }
+    pub(crate) fn of(checks: Vec<Check>, at: SystemTime) -> Self {
+        let Overall { status, started } = Overall::of(&checks);
+        Self { status, started, checks, at }
     }
 }

@@ -44,7 +44,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answer = answer::to(self.health.board(), request.method(), request.uri().path());
+        let answer = answer::to(self.health.board(), &request);
         if let Some(response) = answer {
             return HealthFuture::new(State::Answered { response: Some(response) });
         }

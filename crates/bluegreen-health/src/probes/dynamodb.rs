@@ -3,18 +3,25 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::aws;
-use crate::{Fault, FaultKind, Pass, Probe};
+use crate::{ComponentType, Fault, Pass, Probe};
 
 /// Reads one item of the table that the service uses; that there is none is a success.
 ///
 /// An eventually consistent read of the data plane, half a read unit: it needs no permission but
 /// `dynamodb:GetItem`, and no quota that deployments share, as `ListTables` and `DescribeTable` do.
-/// A throttled table is degraded; a denied or missing one is unhealthy.
+/// A throttled table is degraded; a denied or missing one is misconfigured, and unhealthy.
+///
+/// ```
+/// # use aws_sdk_dynamodb::Client;
+/// # use bluegreen_health::{DynamoProbe, Probe};
+/// # fn probe(client: Client) -> Probe {
+/// let table = DynamoProbe::new(client, "orders").key("PK", "health").key("SK", "health");
+/// Probe::from(table).shared()
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a probe asks nothing before a health runs it"]
 pub struct DynamoProbe {
@@ -49,27 +56,13 @@ impl DynamoProbe {
         // Of the item, should there be one, the key alone.
         let request =
             request.projection_expression("#key").expression_attribute_names("#key", name);
-        request.customize().config_override(once).send().await.map_err(fault)?;
+        request.customize().config_override(once).send().await.map_err(aws::fault)?;
         Ok(Pass::new())
     }
 }
 
 impl From<DynamoProbe> for Probe {
     fn from(probe: DynamoProbe) -> Self {
-        Self::new(move || probe.clone().read())
+        Self::new(move || probe.clone().read()).of_type(ComponentType::Datastore)
     }
-}
-
-fn fault<R>(error: SdkError<GetItemError, R>) -> Fault
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    let kind = match &error {
-        SdkError::ServiceError(answer) => aws::kind(answer.err().code()),
-        SdkError::TimeoutError(_) => FaultKind::TimedOut,
-        SdkError::DispatchFailure(_) => FaultKind::Unreachable,
-        SdkError::ConstructionFailure(_) => FaultKind::Misconfigured,
-        _ => FaultKind::Failed,
-    };
-    Fault::new(kind).caused_by(error)
 }

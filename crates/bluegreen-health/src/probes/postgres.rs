@@ -1,30 +1,52 @@
-use std::error::Error;
+mod connection;
+mod pool_state;
+mod role;
+mod sqlstate;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
-use crate::{Fault, FaultKind, Pass, Probe};
+use crate::{ComponentType, Fault, Pass, Probe};
+use connection::Connection;
 
-/// What the server at the other end has to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExpectedRole {
-    /// It takes writes. After a failover or a switchover a connection may find itself at a server
-    /// that answers `SELECT 1` and refuses every write.
-    #[default]
-    Writer,
-    /// It is a replica. A writer instead only degrades: Aurora's reader endpoint leads there when
-    /// there is no replica.
-    Reader,
-    /// It answers.
-    Any,
-}
+pub use pool_state::PoolState;
+pub use role::ExpectedRole;
+
+/// How long it may take to get a client, before the time-out of the run: so that a probe can say
+/// which of the two was slow.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Asks a PostgreSQL server, Aurora included, whether it is what it is expected to be.
 ///
-/// It takes a closure that gives a client, and one that looks at it, so that any pool fits:
+/// [`own`](Self::own) keeps one connection for the probe: it neither waits for one of the pool's
+/// nor takes one away, and opens another when the server is not what it should be, so that the
+/// next run follows the name to where it leads by then. With [`pool`](Self::pool) it also looks at
+/// the numbers of the service's pool, and a full one reads as *saturated*, not as down:
+///
+/// ```no_run
+/// # use bluegreen_health::{PoolState, PostgresProbe};
+/// # use tokio_postgres::{Error, NoTls};
+/// # fn probe(config: tokio_postgres::Config, pool: deadpool_postgres::Pool) -> PostgresProbe {
+/// let connect = move || {
+///     let config = config.clone();
+///     async move {
+///         let (client, connection) = config.connect(NoTls).await?;
+///         tokio::spawn(connection);
+///         Ok::<_, Error>(client)
+///     }
+/// };
+/// PostgresProbe::own(connect, |client| client).pool(move || {
+///     let status = pool.status();
+///     PoolState::new(status.max_size, status.size, status.available).waiting(status.waiting)
+/// })
+/// # }
+/// ```
+///
+/// [`new`](Self::new) takes a client anew at each run, from any pool:
 ///
 /// ```no_run
 /// # use bluegreen_health::{Fault, FaultKind, PostgresProbe};
@@ -45,19 +67,25 @@ pub enum ExpectedRole {
 /// )
 /// # }
 /// ```
-///
-/// With a pool of its own, of one connection, the probe neither waits for a connection nor takes
-/// one away.
 #[derive(Clone)]
 #[must_use = "a probe asks nothing before a health runs it"]
 pub struct PostgresProbe {
-    check: Arc<dyn Fn(ExpectedRole) -> Probe + Send + Sync>,
+    /// Makes the probe that asks for a role, given the rest.
+    make: Arc<dyn Fn(Terms) -> Probe + Send + Sync>,
+    terms: Terms,
+}
+
+/// What a probe demands, besides a client.
+#[derive(Clone)]
+struct Terms {
     role: ExpectedRole,
+    connect_within: Duration,
+    pool: Option<Arc<dyn Fn() -> PoolState + Send + Sync>>,
 }
 
 impl PostgresProbe {
-    /// A probe that expects the writer, on a client that `connect` gives and `client` looks at.
-    /// Known errors of the server in the cause of a fault make it a fault of their kind.
+    /// A probe that expects the writer, on a client that `connect` gives at each run and `client`
+    /// looks at. Known errors of the server in the cause of a fault make it a fault of their kind.
     pub fn new<C, F, G, E, V>(connect: C, client: V) -> Self
     where
         C: Fn() -> F + Send + Sync + 'static,
@@ -66,149 +94,80 @@ impl PostgresProbe {
         E: Into<Fault>,
         V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
     {
+        Self::by(connect, client, Connection::taken_anew)
+    }
+
+    /// A probe that expects the writer, on one connection of its own, which `connect` opens and
+    /// the probe keeps from run to run while all is well.
+    pub fn own<C, F, G, E, V>(connect: C, client: V) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<G, E>> + Send + 'static,
+        G: Send + Sync + 'static,
+        E: Into<Fault>,
+        V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
+    {
+        Self::by(connect, client, Connection::kept)
+    }
+
+    fn by<C, F, G, E, V>(connect: C, client: V, connection: fn() -> Connection<G>) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<G, E>> + Send + 'static,
+        G: Send + Sync + 'static,
+        E: Into<Fault>,
+        V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
+    {
         let (connect, client) = (Arc::new(connect), Arc::new(client));
-        let check = move |role| {
+        let make = move |terms: Terms| {
             let (connect, client) = (Arc::clone(&connect), Arc::clone(&client));
+            let connection = Arc::new(connection());
             Probe::new(move || {
-                let (connection, client) = (connect(), Arc::clone(&client));
+                let (connect, client) = (Arc::clone(&connect), Arc::clone(&client));
+                let (connection, terms) = (Arc::clone(&connection), terms.clone());
                 async move {
-                    let connection = connection.await.map_err(|error| unconnected(error.into()))?;
-                    ask(client(&connection), role).await
+                    let pool = terms.pool.as_ref().map(|pool| pool());
+                    let taken = connection.take(&*connect, terms.connect_within, pool).await?;
+                    role::ask(client(&taken), terms.role).await?;
+                    connection.keep(taken);
+                    pool.map_or_else(|| Ok(Pass::new()), PoolState::judge)
                 }
             })
+            .of_type(ComponentType::Datastore)
         };
-        Self { check: Arc::new(check), role: ExpectedRole::default() }
+        let (role, connect_within) = (ExpectedRole::default(), CONNECT_WITHIN);
+        Self { make: Arc::new(make), terms: Terms { role, connect_within, pool: None } }
     }
 
     /// The same with another expected role.
     pub const fn expecting(mut self, role: ExpectedRole) -> Self {
-        self.role = role;
+        self.terms.role = role;
+        self
+    }
+
+    /// The same with another time for getting a client; by default 2 s, below the time-out of a
+    /// run. Beyond it the server is unreachable, or the pool saturated if it is known to be full.
+    pub const fn connect_within(mut self, within: Duration) -> Self {
+        self.terms.connect_within = within;
+        self
+    }
+
+    /// The same looking at the numbers of the service's pool: they are shown, and a full pool that
+    /// others wait for is saturated, which degrades.
+    pub fn pool(mut self, state: impl Fn() -> PoolState + Send + Sync + 'static) -> Self {
+        self.terms.pool = Some(Arc::new(state));
         self
     }
 }
 
 impl From<PostgresProbe> for Probe {
     fn from(probe: PostgresProbe) -> Self {
-        (probe.check)(probe.role)
+        (probe.make)(probe.terms)
     }
 }
 
 impl fmt::Debug for PostgresProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresProbe").field("role", &self.role).finish_non_exhaustive()
-    }
-}
-
-async fn ask(client: &Client, role: ExpectedRole) -> Result<Pass, Fault> {
-    // The simple protocol: no prepared statement, so that it also passes through a proxy.
-    const QUESTION: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')";
-    let answer = client.simple_query(QUESTION).await;
-    let answer = answer.map_err(|error| {
-        let kind = error.code().map_or(FaultKind::Unreachable, |code| kind(code.code()));
-        Fault::new(kind).caused_by(error)
-    })?;
-    let row = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some((row.get(0) == Some("t"), row.get(1) == Some("on"))),
-        _ => None,
-    });
-    let (in_recovery, read_only) = row.ok_or_else(|| Fault::new(FaultKind::Failed))?;
-    judge(role, in_recovery, read_only)
-}
-
-fn judge(expected: ExpectedRole, in_recovery: bool, read_only: bool) -> Result<Pass, Fault> {
-    let wrong = Fault::new(FaultKind::WrongRole);
-    match expected {
-        ExpectedRole::Writer if in_recovery => {
-            Err(wrong.with_message("a reader answers where the writer is expected"))
-        }
-        ExpectedRole::Writer if read_only => Err(wrong.with_message("the writer is read-only")),
-        ExpectedRole::Reader if !in_recovery => {
-            Err(wrong.with_message("the writer answers where a reader is expected").partial())
-        }
-        ExpectedRole::Writer | ExpectedRole::Reader | ExpectedRole::Any => Ok(Pass::new()),
-    }
-}
-
-/// A fault without a kind of its own gets the one that the server's error in its cause has.
-fn unconnected(mut fault: Fault) -> Fault {
-    if fault.kind != FaultKind::Failed {
-        return fault;
-    }
-    let mut cause: Option<&(dyn Error + 'static)> =
-        fault.cause.as_ref().map(|cause| -> &(dyn Error + 'static) { cause.as_ref() });
-    let mut kind_of_cause = FaultKind::Unreachable;
-    while let Some(error) = cause {
-        let code = error.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.code());
-        if let Some(code) = code {
-            kind_of_cause = kind(code.code());
-            break;
-        }
-        cause = error.source();
-    }
-    let cause = fault.cause.take();
-    Fault { cause, ..Fault::new(kind_of_cause) }
-}
-
-/// The kind of a server's error, by its SQLSTATE.
-fn kind(code: &str) -> FaultKind {
-    match code {
-        // No such database, schema or setting.
-        "3D000" | "3F000" | "42704" => FaultKind::Misconfigured,
-        "42501" => FaultKind::Denied,
-        "25006" => FaultKind::WrongRole,
-        "53300" => FaultKind::Saturated,
-        // Shutting down, crashed, starting up.
-        "57P01" | "57P02" | "57P03" => FaultKind::Unreachable,
-        // Invalid authorization of any kind.
-        code if code.starts_with("28") => FaultKind::Denied,
-        code if code.starts_with("08") => FaultKind::Unreachable,
-        _ => FaultKind::Failed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_in_the_wrong_role_fails_however_well_it_answers() {
-        use ExpectedRole::{Any, Reader, Writer};
-        let cases = [
-            (Writer, false, false, None),
-            (Writer, true, true, Some("a reader answers where the writer is expected")),
-            (Writer, false, true, Some("the writer is read-only")),
-            (Reader, true, true, None),
-            (Reader, false, false, Some("the writer answers where a reader is expected")),
-            (Any, true, true, None),
-            (Any, false, false, None),
-        ];
-        for (role, in_recovery, read_only, expected) in cases {
-            let message = judge(role, in_recovery, read_only).err().map(|fault| fault.message);
-            assert_eq!(message.as_deref(), expected, "{role:?}");
-        }
-        assert!(judge(Reader, false, false).unwrap_err().partial);
-    }
-
-    #[test]
-    fn sqlstates_have_their_kind() {
-        let cases = [
-            ("28P01", FaultKind::Denied),
-            ("53300", FaultKind::Saturated),
-            ("57P03", FaultKind::Unreachable),
-            ("3D000", FaultKind::Misconfigured),
-            ("25006", FaultKind::WrongRole),
-            ("XX000", FaultKind::Failed),
-        ];
-        for (code, expected) in cases {
-            assert_eq!(kind(code), expected, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_fault_that_the_closure_named_keeps_its_name() {
-        let fault = unconnected(Fault::new(FaultKind::Saturated).caused_by("pool timed out"));
-        assert!(fault.kind == FaultKind::Saturated && fault.partial && fault.cause.is_some());
-        let fault = unconnected(std::io::Error::other("refused").into());
-        assert!(fault.kind == FaultKind::Unreachable && fault.cause.is_some());
+        f.debug_struct("PostgresProbe").field("role", &self.terms.role).finish_non_exhaustive()
     }
 }

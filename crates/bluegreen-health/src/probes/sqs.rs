@@ -1,70 +1,136 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Config;
 use aws_sdk_sqs::config::retry::RetryConfig;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName::{
-    ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible,
+    ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
+    ApproximateNumberOfMessagesNotVisible,
 };
+use tokio::time::Instant;
 
 use super::aws;
-use crate::{Fault, FaultKind, Pass, Probe};
+use crate::{Fault, Pass, Probe};
+
+type Age = Pin<Box<dyn Future<Output = Option<Duration>> + Send>>;
 
 /// Asks for the attributes of the queue that the service uses, and shows its depth.
 ///
 /// It needs the permission `sqs:GetQueueAttributes`. A throttled queue is degraded; a denied or
-/// missing one is unhealthy.
-#[derive(Clone, Debug)]
+/// missing one is misconfigured, and unhealthy. The numbers are SQS's own approximations: they may
+/// lag by about a minute.
+///
+/// SQS itself tells no message's age. What is shown is how long the queue has not been seen empty
+/// (`seconds_since_empty`), which no message in it can be older than; a queue that was never seen
+/// empty counts from the first look. The exact age (`oldest_message_seconds`) is CloudWatch's
+/// metric `ApproximateAgeOfOldestMessage`, by [`oldest_message`](Self::oldest_message):
+///
+/// ```
+/// # use std::time::Duration;
+/// # use bluegreen_health::SqsProbe;
+/// # async fn from_cloudwatch() -> Option<Duration> { None }
+/// # fn probe(client: aws_sdk_sqs::Client) -> SqsProbe {
+/// SqsProbe::new(client, "https://sqs.eu-west-1.amazonaws.com/123456789012/orders")
+///     .oldest_message(|| from_cloudwatch())
+/// # }
+/// ```
+#[derive(Clone)]
 #[must_use = "a probe asks nothing before a health runs it"]
 pub struct SqsProbe {
     client: Client,
     queue_url: String,
+    age: Option<Arc<dyn Fn() -> Age + Send + Sync>>,
 }
 
 impl SqsProbe {
     /// A probe of this queue.
     pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
-        Self { client, queue_url: queue_url.into() }
+        Self { client, queue_url: queue_url.into(), age: None }
     }
 
-    async fn ask(self) -> Result<Pass, Fault> {
+    /// The same showing the age of the oldest message, by a closure that answers nothing when it
+    /// does not know: that is no failure of the queue.
+    pub fn oldest_message<F>(mut self, age: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Duration>> + Send + 'static,
+    {
+        self.age = Some(Arc::new(move || Box::pin(age())));
+        self
+    }
+
+    async fn ask(self, empty: Arc<LastEmpty>) -> Result<Pass, Fault> {
         // The next run is the retry.
         let once = Config::builder().retry_config(RetryConfig::disabled());
-        let request = self.client.get_queue_attributes().queue_url(self.queue_url);
-        let request = request.attribute_names(ApproximateNumberOfMessages);
-        let request = request.attribute_names(ApproximateNumberOfMessagesNotVisible);
-        let answer = request.customize().config_override(once).send().await.map_err(fault)?;
         let numbers = [
             ("visible_messages", ApproximateNumberOfMessages),
             ("messages_under_way", ApproximateNumberOfMessagesNotVisible),
+            ("delayed_messages", ApproximateNumberOfMessagesDelayed),
         ];
-        let mut pass = Pass::new();
+        let mut request = self.client.get_queue_attributes().queue_url(self.queue_url);
+        for (_, attribute) in &numbers {
+            request = request.attribute_names(attribute.clone());
+        }
+        let answer = request.customize().config_override(once).send().await.map_err(aws::fault)?;
+        let (mut pass, mut messages) = (Pass::new(), 0_u64);
         for (name, attribute) in numbers {
             let value = answer.attributes().and_then(|attributes| attributes.get(&attribute));
             if let Some(value) = value.and_then(|value| value.parse().ok()) {
                 pass = pass.observing(name, value);
+                messages = messages.saturating_add(value);
             }
+        }
+        pass = pass.observing("seconds_since_empty", empty.seconds(messages == 0, Instant::now()));
+        if let Some(age) = self.age
+            && let Some(age) = age().await
+        {
+            pass = pass.observing("oldest_message_seconds", age.as_secs());
         }
         Ok(pass)
     }
 }
 
-impl From<SqsProbe> for Probe {
-    fn from(probe: SqsProbe) -> Self {
-        Self::new(move || probe.clone().ask())
+/// When the queue was last seen empty, or else first looked at.
+#[derive(Debug, Default)]
+struct LastEmpty(Mutex<Option<Instant>>);
+
+impl LastEmpty {
+    fn seconds(&self, empty: bool, now: Instant) -> u64 {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.get_or_insert(now);
+        if empty {
+            *last = now;
+        }
+        now.saturating_duration_since(*last).as_secs()
     }
 }
 
-fn fault<R>(error: SdkError<GetQueueAttributesError, R>) -> Fault
-where
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    let kind = match &error {
-        SdkError::ServiceError(answer) => aws::kind(answer.err().code()),
-        SdkError::TimeoutError(_) => FaultKind::TimedOut,
-        SdkError::DispatchFailure(_) => FaultKind::Unreachable,
-        SdkError::ConstructionFailure(_) => FaultKind::Misconfigured,
-        _ => FaultKind::Failed,
-    };
-    Fault::new(kind).caused_by(error)
+impl From<SqsProbe> for Probe {
+    fn from(probe: SqsProbe) -> Self {
+        let empty = Arc::new(LastEmpty::default());
+        Self::new(move || probe.clone().ask(Arc::clone(&empty)))
+    }
+}
+
+impl std::fmt::Debug for SqsProbe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqsProbe").field("queue_url", &self.queue_url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_counts_from_when_it_was_last_seen_empty() {
+        let (empty, start) = (LastEmpty::default(), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        let looks = [(false, 0, 0), (false, 40, 40), (true, 50, 0), (false, 65, 15)];
+        for (is_empty, secs, expected) in looks {
+            assert_eq!(empty.seconds(is_empty, at(secs)), expected, "at {secs}");
+        }
+    }
 }

@@ -1,11 +1,17 @@
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use bluegreen_core::Stop;
 use bluegreen_health::{DynamoProbe, Health, Probe, SqsProbe};
 use bluegreen_local::{Calls, Fault, Rule, Service, World};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
-use crate::scene::{check, identity};
+use crate::scene::{check, identity, run, until};
 
 async fn orders_table(world: &World) {
     let attribute = |name: &str| {
@@ -26,22 +32,12 @@ fn orders_probe(world: &World) -> DynamoProbe {
     DynamoProbe::new(world.dynamodb(), "orders").key("PK", "health").key("SK", "health")
 }
 
-/// Runs a probe until it has said something, and answers what.
+/// What a probe's first run says, as `/health` tells it.
 async fn ask(probe: impl Into<Probe>) -> serde_json::Value {
-    let (health, refresher) = Health::builder(&identity()).probe("it", probe).build().unwrap();
-    let refresher = refresher.run(Stop::never());
-    tokio::pin!(refresher);
-    loop {
-        tokio::select! {
-            biased;
-            () = tokio::task::yield_now() => {}
-            _ = &mut refresher => unreachable!(),
-        }
-        let check = check(&health, "it").await;
-        if check["message"] != "not checked yet" {
-            return check;
-        }
-    }
+    let (health, task) = run(Health::builder(&identity()).probe("it", probe));
+    until(|| health.snapshot().checks[0].last_run.is_some()).await;
+    task.abort();
+    check(&health, "it").await
 }
 
 #[tokio::test]
@@ -71,7 +67,8 @@ async fn faults_of_dynamodb_have_their_class_and_are_not_retried() {
         (Fault::Throttle, "throttled"),
         (Fault::AccessDenied, "denied"),
         (Fault::InternalError, "failed"),
-        (Fault::Reset, "unreachable"),
+        (Fault::Reset, "disconnected"),
+        (Fault::LostReply, "disconnected"),
     ];
     let world = World::new();
     orders_table(&world).await;
@@ -92,13 +89,22 @@ async fn a_throttled_table_degrades_a_process_that_runs_and_a_denied_one_takes_i
         let builder = Health::builder(&identity()).probe("table", orders_probe(&world));
         let (health, refresher) = builder.build().unwrap();
         let running = tokio::spawn(refresher.run(Stop::never()));
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(crate::scene::ask(&health, "/health").await.0, 200);
         let _fault = world.faults().inject(Rule::new(Calls::to(Service::DynamoDb), fault));
-        tokio::time::sleep(std::time::Duration::from_secs(12)).await;
+        tokio::time::sleep(Duration::from_secs(12)).await;
         assert_eq!(crate::scene::ask(&health, "/health").await.0, status, "{fault:?}");
         running.abort();
     }
+}
+
+/// Xabaril's probe of SQS ignores the token that asks it to end.
+#[tokio::test(start_paused = true)]
+async fn a_call_to_aws_that_hangs_ends_with_its_probe() {
+    let world = World::new();
+    orders_table(&world).await;
+    let _hang = world.faults().inject(Rule::new(Calls::to(Service::DynamoDb), Fault::Hang));
+    assert_eq!(ask(orders_probe(&world)).await["message"], "timed out after 3s");
 }
 
 #[tokio::test]
@@ -111,8 +117,19 @@ async fn a_queue_shows_its_depth() {
         sqs.send_message().queue_url(url).message_body("order").send().await.unwrap();
     }
     sqs.receive_message().queue_url(url).send().await.unwrap();
-    let check = ask(SqsProbe::new(sqs, url)).await;
+    let later = sqs.send_message().queue_url(url).message_body("later");
+    later.delay_seconds(60).send().await.unwrap();
+    let probe = SqsProbe::new(sqs, url);
+    let probe = probe.oldest_message(|| async { Some(Duration::from_secs(42)) });
+    let check = ask(probe.clone()).await;
     assert_eq!(check["status"], "healthy");
+    assert_eq!(check["observed"]["delayed_messages"], 1);
+    assert_eq!(check["observed"]["seconds_since_empty"], 0);
+    assert_eq!(check["observed"]["oldest_message_seconds"], 42);
+    // Not to know the age is no failure, and shows no number.
+    let check2 = ask(probe.oldest_message(|| async { None })).await;
+    assert_eq!(check2["status"], "healthy");
+    assert!(check2["observed"].get("oldest_message_seconds").is_none());
     assert_eq!(check["observed"]["visible_messages"], 2);
     assert_eq!(check["observed"]["messages_under_way"], 1);
 }
@@ -129,4 +146,38 @@ async fn faults_of_sqs_have_their_class() {
         let _fault = world.faults().inject(Rule::new(Calls::to(Service::Sqs), fault));
         assert_eq!(ask(SqsProbe::new(sqs.clone(), url)).await["class"], class, "{fault:?}");
     }
+}
+
+/// An SQS client over real sockets, as a service has it.
+fn over_sockets(endpoint: &str, credentials: Option<Credentials>) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(World::REGION))
+        .endpoint_url(endpoint)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    let config = match credentials {
+        Some(credentials) => config.credentials_provider(credentials),
+        None => config,
+    };
+    Client::from_conf(config.build())
+}
+
+#[tokio::test]
+async fn failures_of_the_way_to_aws_have_their_class_on_real_sockets() {
+    let credentials = || Some(Credentials::new("key", "secret", None, None, "test"));
+    let class = async |client: Client| {
+        ask(SqsProbe::new(client, "http://sqs/queue")).await["class"].clone()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    assert_eq!(class(over_sockets(&endpoint, None)).await, "misconfigured");
+    // It takes the request and breaks off.
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+    });
+    assert_eq!(class(over_sockets(&endpoint, credentials())).await, "disconnected");
+    server.await.unwrap();
+    // By now nobody listens there.
+    assert_eq!(class(over_sockets(&endpoint, credentials())).await, "unreachable");
 }

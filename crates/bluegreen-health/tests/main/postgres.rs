@@ -1,19 +1,24 @@
-use bluegreen_core::Stop;
-use bluegreen_health::{ExpectedRole, Fault, FaultKind, Health, PostgresProbe, Probe};
-use bluegreen_local::postgres::Postgres;
-use deadpool_postgres::{Pool, PoolError};
-use tokio_postgres::NoTls;
+use std::time::Duration;
 
-use crate::scene::identity;
+use bluegreen_core::Stop;
+use bluegreen_health::{
+    ExpectedRole, Fault, FaultKind, Health, HealthConfig, PoolState, PostgresProbe, Probe, Status,
+};
+use bluegreen_local::postgres::Postgres;
+use bluegreen_local::tcp_fault::{self, TcpFault};
+use deadpool_postgres::{Pool, PoolError};
+use tokio_postgres::{Client, NoTls};
+
+use crate::scene::{first_result, identity, run, until};
 
 fn pool(url: &str, size: usize) -> Pool {
     let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), NoTls);
     let pool = Pool::builder(manager).max_size(size);
     let pool = pool.runtime(deadpool_postgres::Runtime::Tokio1);
-    pool.wait_timeout(Some(std::time::Duration::from_millis(20))).build().unwrap()
+    pool.wait_timeout(Some(Duration::from_millis(20))).build().unwrap()
 }
 
-fn probe(pool: &Pool) -> PostgresProbe {
+fn pooled(pool: &Pool) -> PostgresProbe {
     let pool = pool.clone();
     let connect = move || {
         let pool = pool.clone();
@@ -27,25 +32,44 @@ fn probe(pool: &Pool) -> PostgresProbe {
     PostgresProbe::new(connect, |client| client)
 }
 
+fn own(url: &str) -> PostgresProbe {
+    let url = url.to_owned();
+    let connect = move || {
+        let url = url.clone();
+        async move {
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+            tokio::spawn(connection);
+            Ok::<_, tokio_postgres::Error>(client)
+        }
+    };
+    PostgresProbe::own(connect, |client: &Client| client)
+}
+
 /// The class of a probe's first result, and its message; `None` for a pass.
 async fn ask(probe: impl Into<Probe>) -> Option<(FaultKind, String)> {
-    let builder = Health::builder(&identity()).probe("db", probe);
-    let (health, refresher) = builder.build().unwrap();
-    let running = tokio::spawn(refresher.run(Stop::never()));
-    let message = || health.snapshot().checks[0].message.clone().unwrap_or_default();
-    crate::scene::until(|| message() != "not checked yet").await;
-    running.abort();
-    let check = health.snapshot().checks[0].clone();
-    check.kind.map(|kind| (kind, message().into_owned()))
+    let check = first_result(probe).await;
+    check.kind.map(|kind| (kind, check.message.unwrap_or_default().into_owned()))
+}
+
+/// A health that asks often.
+fn hasty(probe: impl Into<Probe>) -> (Health, tokio::task::JoinHandle<()>) {
+    let config = HealthConfig::default()
+        .with_interval(Duration::from_millis(20))
+        .with_staleness(Duration::from_secs(60));
+    run(Health::builder(&identity()).config(config).probe("db", probe))
+}
+
+fn kind(health: &Health) -> Option<FaultKind> {
+    health.snapshot().checks[0].kind
 }
 
 #[tokio::test]
 async fn a_real_server_is_asked_for_its_role() {
     let server = Postgres::from_env_or_start().await.unwrap();
     let pool = pool(&server.url("postgres"), 1);
-    assert_eq!(ask(probe(&pool)).await, None);
-    assert_eq!(ask(probe(&pool).expecting(ExpectedRole::Any)).await, None);
-    let (kind, message) = ask(probe(&pool).expecting(ExpectedRole::Reader)).await.unwrap();
+    assert_eq!(ask(pooled(&pool)).await, None);
+    assert_eq!(ask(pooled(&pool).expecting(ExpectedRole::Any)).await, None);
+    let (kind, message) = ask(pooled(&pool).expecting(ExpectedRole::Reader)).await.unwrap();
     assert_eq!(kind, FaultKind::WrongRole);
     assert_eq!(message, "the writer answers where a reader is expected");
 
@@ -53,8 +77,33 @@ async fn a_real_server_is_asked_for_its_role() {
     let connection = pool.get().await.unwrap();
     connection.batch_execute("SET default_transaction_read_only = on").await.unwrap();
     drop(connection);
-    let (kind, message) = ask(probe(&pool)).await.unwrap();
+    let (kind, message) = ask(pooled(&pool)).await.unwrap();
     assert_eq!((kind, message.as_str()), (FaultKind::WrongRole, "the writer is read-only"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_is_demoted_takes_the_process_out_and_promoted_back_in() {
+    // A server of its own: a given one is not to be demoted.
+    let server = Postgres::start().await.unwrap();
+    let url = server.url("postgres");
+    let (writer, _one) = hasty(own(&url));
+    let (reader, _two) = hasty(own(&url).expecting(ExpectedRole::Reader));
+    until(|| writer.status() == Status::Healthy).await;
+    until(|| kind(&reader) == Some(FaultKind::WrongRole)).await;
+
+    let server = server.demoted().await.unwrap();
+    // It answers `SELECT 1`, and yet this process must not take writes.
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.simple_query("SELECT 1").await.unwrap();
+    until(|| kind(&writer) == Some(FaultKind::WrongRole)).await;
+    until(|| writer.status() == Status::Unhealthy).await;
+    until(|| reader.status() == Status::Healthy).await;
+
+    server.promote().await.unwrap();
+    until(|| writer.status() == Status::Healthy).await;
+    until(|| kind(&reader) == Some(FaultKind::WrongRole)).await;
     server.stop().await;
 }
 
@@ -64,31 +113,104 @@ async fn a_full_pool_is_saturated_and_a_server_that_is_gone_unreachable() {
     let url = server.url("postgres");
     let full = pool(&url, 1);
     let taken = full.get().await.unwrap();
-    assert_eq!(ask(probe(&full)).await.unwrap().0, FaultKind::Saturated);
+    assert_eq!(ask(pooled(&full)).await.unwrap().0, FaultKind::Saturated);
     drop(taken);
-    assert_eq!(ask(probe(&full)).await, None);
+    assert_eq!(ask(pooled(&full)).await, None);
 
     let missing = pool(&server.url("no_such_database"), 1);
-    assert_eq!(ask(probe(&missing)).await.unwrap().0, FaultKind::Misconfigured);
+    assert_eq!(ask(pooled(&missing)).await.unwrap().0, FaultKind::Misconfigured);
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = pool(&format!("postgres://postgres@{nobody}/postgres"), 1);
-    let (kind, message) = ask(probe(&gone)).await.unwrap();
+    let (kind, message) = ask(pooled(&gone)).await.unwrap();
     assert_eq!((kind, message.as_str()), (FaultKind::Unreachable, "cannot be reached"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn beside_a_full_pool_the_probe_of_its_own_connection_still_sees_the_server() {
+    let server = Postgres::from_env_or_start().await.unwrap();
+    let url = server.url("postgres");
+    let full = pool(&url, 1);
+    let state = {
+        let full = full.clone();
+        move || {
+            let status = full.status();
+            PoolState::new(status.max_size, status.size, status.available).waiting(1)
+        }
+    };
+    let taken = full.get().await.unwrap();
+    let (kind, message) = ask(own(&url).pool(state.clone())).await.unwrap();
+    assert_eq!(kind, FaultKind::Saturated);
+    assert_eq!(message, "no free connection: all 1 are in use, 1 wait");
+    // What is worse than a full pool is told first.
+    let reader = own(&url).expecting(ExpectedRole::Reader).pool(state.clone());
+    assert_eq!(ask(reader).await.unwrap().0, FaultKind::WrongRole);
+    drop(taken);
+    let check = first_result(own(&url).pool(state)).await;
+    let numbers: Vec<_> = check.observed.iter().map(|o| (&*o.name, o.value)).collect();
+    let expected = [("connections", 1), ("free_connections", 1), ("max_connections", 1)];
+    assert_eq!((check.kind, numbers), (None, expected.to_vec()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_own_connection_is_one_and_is_kept_while_all_is_well() {
+    let server = Postgres::from_env_or_start().await.unwrap();
+    let url = server.url("postgres");
+    let (health, task) = hasty(own(&format!("{url}?application_name=health_probe")));
+    let runs = || health.snapshot().checks[0].last_run;
+    until(|| runs().is_some()).await;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let mut backends = Vec::new();
+    for _ in 0..5 {
+        let before = runs();
+        until(|| runs() != before).await;
+        const ASK: &str =
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'health_probe'";
+        for row in client.query(ASK, &[]).await.unwrap() {
+            backends.push(row.get::<_, i32>(0));
+        }
+    }
+    backends.dedup();
+    assert_eq!(backends.len(), 1, "{backends:?}");
+    // Ended by somebody else, it is told from a server that cannot be reached, and replaced.
+    client.execute("SELECT pg_terminate_backend($1)", &[&backends[0]]).await.unwrap();
+    until(|| kind(&health) == Some(FaultKind::Disconnected)).await;
+    until(|| health.status() == Status::Healthy).await;
+    task.abort();
+    server.stop().await;
+}
+
+/// Known from windmill and others: a silent peer is never noticed without `tcp_user_timeout`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_gone_silent_is_a_failure_in_time_and_is_replaced() {
+    let server = Postgres::from_env_or_start().await.unwrap();
+    let upstream = ([127, 0, 0, 1], server.port()).into();
+    let (fault, proxy) = TcpFault::start(upstream).unwrap();
+    let proxy = tokio::spawn(proxy.run(Stop::never()));
+    let url = server
+        .url("postgres")
+        .replace(&server.port().to_string(), &fault.addr().port().to_string());
+    let probe = Probe::from(own(&url).connect_within(Duration::from_millis(200)));
+    let (health, task) = hasty(probe.with_timeout(Duration::from_millis(400)));
+    until(|| health.status() == Status::Healthy).await;
+    fault.set(tcp_fault::Fault::HalfOpen);
+    // First the kept connection does not answer, then no new one comes about.
+    until(|| kind(&health) == Some(FaultKind::TimedOut)).await;
+    until(|| kind(&health) == Some(FaultKind::Unreachable)).await;
+    let message = health.snapshot().checks[0].message.clone().unwrap();
+    assert_eq!(message, "no connection within 200ms");
+    fault.clear();
+    until(|| health.status() == Status::Healthy).await;
+    task.abort();
+    proxy.abort();
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_plain_client_fits_without_a_pool() {
     let server = Postgres::from_env_or_start().await.unwrap();
-    let url = server.url("postgres");
-    let connect = move || {
-        let url = url.clone();
-        async move {
-            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-            tokio::spawn(connection);
-            Ok::<_, tokio_postgres::Error>(client)
-        }
-    };
-    assert_eq!(ask(PostgresProbe::new(connect, |client| client)).await, None);
+    assert_eq!(ask(own(&server.url("postgres"))).await, None);
     server.stop().await;
 }

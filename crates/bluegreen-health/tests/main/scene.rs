@@ -1,7 +1,11 @@
 //! What the tests share.
 
-use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey};
-use bluegreen_health::{Health, HealthBody};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey, Stop};
+use bluegreen_health::{Check, Fault, Health, HealthBody, HealthBuilder, Probe};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
@@ -9,6 +13,66 @@ use tower::{Service, ServiceExt};
 pub(crate) fn identity() -> ServiceIdentity {
     let key = ServiceKey::new("orders").unwrap();
     ServiceIdentity::new(key, Color::Blue, Release::new("1").unwrap(), "one")
+}
+
+/// A health without probes is healthy from birth.
+pub(crate) fn health() -> Health {
+    Health::builder(&identity()).build().unwrap().0
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn passing() -> Probe {
+    Probe::new(|| async { Ok::<_, Fault>(()) })
+}
+
+/// Decides the outcome of a probe; it fails to begin with.
+#[derive(Clone, Default)]
+pub(crate) struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    pub(crate) fn set(&self, good: bool) {
+        self.0.store(good, Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn switched() -> (Probe, Switch) {
+    let switch = Switch::default();
+    let good = Arc::clone(&switch.0);
+    let probe = Probe::new(move || {
+        let good = good.load(Ordering::SeqCst);
+        async move {
+            if good { Ok(()) } else { Err(std::io::Error::other("secret host db-1.internal")) }
+        }
+    });
+    (probe, switch)
+}
+
+/// Builds a health and runs its probes.
+pub(crate) fn run(builder: HealthBuilder) -> (Health, tokio::task::JoinHandle<()>) {
+    let (health, refresher) = builder.build().unwrap();
+    let task = tokio::spawn(async move {
+        refresher.run(Stop::never()).await.unwrap();
+    });
+    (health, task)
+}
+
+/// A health whose only probe has passed. Nobody refreshes it any more.
+pub(crate) async fn healthy(name: &str) -> Health {
+    let (health, task) = run(Health::builder(&identity()).probe(name, passing()));
+    until(|| health.status().serves()).await;
+    task.abort();
+    health
+}
+
+/// What a probe's first run says.
+pub(crate) async fn first_result(probe: impl Into<Probe>) -> Check {
+    let (health, task) = run(Health::builder(&identity()).probe("it", probe));
+    until(|| health.snapshot().checks[0].last_run.is_some()).await;
+    task.abort();
+    health.snapshot().checks[0].clone()
 }
 
 pub(crate) fn get(path: &str) -> Request<String> {
@@ -51,6 +115,6 @@ pub(crate) async fn check(health: &Health, name: &str) -> serde_json::Value {
 /// Lets other tasks run until something holds.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
     while !holds() {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -1,0 +1,80 @@
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::routing::get;
+use bluegreen_health::{FaultKind, HttpProbe, Probe};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::scene::first_result;
+
+fn probe(uri: &str) -> HttpProbe {
+    let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+    HttpProbe::new(client, uri.parse::<Uri>().unwrap())
+}
+
+async fn kind(probe: impl Into<Probe>) -> Option<FaultKind> {
+    first_result(probe).await.kind
+}
+
+#[tokio::test]
+async fn another_service_is_asked_over_a_real_socket() {
+    let router = Router::new()
+        .route("/health/live", get(|| async { "x".repeat(100_000) }))
+        .route("/busy", get(|| async { StatusCode::TOO_MANY_REQUESTS }))
+        .route(
+            "/secret",
+            get(|headers: http::HeaderMap| async move {
+                if headers.contains_key("x-token") { StatusCode::OK } else { StatusCode::FORBIDDEN }
+            }),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, router).into_future());
+    let uri = |path: &str| format!("{base}{path}");
+    assert_eq!(kind(probe(&uri("/health/live"))).await, None);
+    assert_eq!(kind(probe(&uri("/busy"))).await, Some(FaultKind::Throttled));
+    assert_eq!(kind(probe(&uri("/nowhere"))).await, Some(FaultKind::Misconfigured));
+    let expected = probe(&uri("/nowhere")).expecting(|status| status == 404);
+    assert_eq!(kind(expected).await, None);
+    assert_eq!(kind(probe(&uri("/secret"))).await, Some(FaultKind::Denied));
+    let name = HeaderName::from_static("x-token");
+    let with_token = probe(&uri("/secret")).header(name, HeaderValue::from_static("t"));
+    assert_eq!(kind(with_token).await, None);
+    server.abort();
+}
+
+#[tokio::test]
+async fn failing_to_connect_and_failing_to_answer_are_two_kinds() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    assert_eq!(kind(probe(&format!("http://{nobody}/"))).await, Some(FaultKind::Unreachable));
+
+    // One that takes the request and breaks off, at first before the head, then in the body.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 1024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    for _ in 0..2 {
+        let broken = kind(probe(&format!("http://{address}/"))).await;
+        assert_eq!(broken, Some(FaultKind::Disconnected));
+    }
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn any_tower_service_is_a_client() {
+    let client = tower::service_fn(|request: Request<String>| async move {
+        assert_eq!(request.uri().path(), "/live");
+        Ok::<_, Infallible>(Response::new(String::from("fine")))
+    });
+    assert_eq!(kind(HttpProbe::new(client, Uri::from_static("http://x/live"))).await, None);
+}
