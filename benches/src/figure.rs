@@ -15,19 +15,36 @@ pub(crate) struct Figure {
 }
 
 /// Where figures go: one JSON object a line, or a table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Printer {
-    pub(crate) json: bool,
+    json: bool,
+    missed: Vec<&'static str>,
 }
 
 impl Printer {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json, missed: Vec::new() }
+    }
+
+    /// Notes whether what must hold does.
+    pub(crate) fn gate(&mut self, what: &'static str, holds: bool) {
+        if !holds {
+            self.missed.push(what);
+        }
+    }
+
+    /// What does not hold and must.
+    pub(crate) fn missed(&self) -> &[&'static str] {
+        &self.missed
+    }
+
     #[expect(clippy::print_stdout, reason = "figures are the program's output")]
-    pub(crate) fn print(self, figure: &Figure) {
+    pub(crate) fn print(&self, figure: &Figure) {
         if self.json {
             println!("{}", serde_json::to_string(figure).unwrap_or_default());
         } else {
             let Figure { bench, case, who, metric, value, unit } = figure;
-            println!("{bench:<8} {case:<14} {who:<10} {metric:<18} {value:>10.2} {unit}");
+            println!("{bench:<8} {case:<15} {who:<17} {metric:<23} {value:>10.2} {unit}");
         }
     }
 }

@@ -19,12 +19,12 @@ use crate::figure::{Figure, Printer};
 /// Cycles of one round: ten sends, one receive, one batch delete each.
 const CYCLES: u32 = 200;
 
-pub(crate) fn run(printer: Printer, rounds: usize) -> Result<()> {
+pub(crate) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(printer, rounds))
 }
 
-async fn measure(printer: Printer, rounds: usize) -> Result<()> {
+async fn measure(printer: &Printer, rounds: usize) -> Result<()> {
     let world = World::new();
     let url = world.sqs().create_queue().queue_name("bench").send().await?;
     let url = url.queue_url().unwrap_or_default().to_owned();

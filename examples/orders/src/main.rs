@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aws_config::BehaviorVersion;
-use bluegreen::health::{DynamoProbe, FollowingProbe, Health, PostgresProbe, Probe, SqsProbe};
+use bluegreen::health::{
+    DynamoProbe, FollowingProbe, Health, PoolState, PostgresProbe, Probe, SqsProbe,
+};
 use bluegreen::items::{Table, TableConfig};
 use bluegreen::metrics::Metrics;
 use bluegreen::queue::{Consumer, ConsumerConfig, Producer, ProducerConfig, Subscription};
@@ -88,14 +90,19 @@ async fn serve() -> Result<ShutdownReport> {
 
     let table = DynamoProbe::new(dynamodb, &settings.table).key("PK", "health").key("SK", "health");
     let own_queue = SqsProbe::new(sqs, queues.urls.get(me.color));
+    let pool = database.clone();
     let connect = move || {
         let database = database.clone();
         async move { database.get().await }
     };
+    let aurora = PostgresProbe::new(connect, |client| client).pool(move || {
+        let status = pool.status();
+        PoolState::new(status.max_size, status.size, status.available).waiting(status.waiting)
+    });
     // All tasks share these: one that fails for everybody is no reason to take each of them out.
     let shared = |probe: Probe| probe.shared();
     let (health, refresher) = Health::builder(&me)
-        .probe("aurora", shared(PostgresProbe::new(connect, |client| client).into()))
+        .probe("aurora", shared(aurora.into()))
         .probe("dynamodb", shared(table.into()))
         .probe("sqs", shared(own_queue.into()))
         .probe("deployment", FollowingProbe::new(following))

@@ -126,11 +126,14 @@ impl PostgresProbe {
                 let (connect, client) = (Arc::clone(&connect), Arc::clone(&client));
                 let (connection, terms) = (Arc::clone(&connection), terms.clone());
                 async move {
-                    let pool = terms.pool.as_ref().map(|pool| pool());
-                    let taken = connection.take(&*connect, terms.connect_within, pool).await?;
+                    let pool = || terms.pool.as_ref().map(|pool| pool());
+                    // Before a client is taken, which may be one of the pool's.
+                    let before = pool();
+                    let is_full = || pool().is_some_and(PoolState::is_full);
+                    let taken = connection.take(&*connect, terms.connect_within, is_full).await?;
                     role::ask(client(&taken), terms.role).await?;
                     connection.keep(taken);
-                    pool.map_or_else(|| Ok(Pass::new()), PoolState::judge)
+                    before.map_or_else(|| Ok(Pass::new()), PoolState::judge)
                 }
             })
             .of_type(ComponentType::Datastore)

@@ -126,6 +126,27 @@ async fn a_full_pool_is_saturated_and_a_server_that_is_gone_unreachable() {
     server.stop().await;
 }
 
+/// Without a time-out of its own a pool lets everybody wait for ever.
+#[tokio::test]
+async fn a_pool_that_only_lets_wait_is_saturated_when_its_numbers_say_so() {
+    let server = Postgres::from_env_or_start().await.unwrap();
+    let manager = deadpool_postgres::Manager::new(server.url("postgres").parse().unwrap(), NoTls);
+    let patient = Pool::builder(manager).max_size(1).build().unwrap();
+    let state = {
+        let patient = patient.clone();
+        move || {
+            let status = patient.status();
+            PoolState::new(status.max_size, status.size, status.available).waiting(status.waiting)
+        }
+    };
+    let _taken = patient.get().await.unwrap();
+    let soon = || pooled(&patient).connect_within(Duration::from_millis(50));
+    assert_eq!(ask(soon().pool(state)).await.unwrap().0, FaultKind::Saturated);
+    // Nobody can know it without the numbers.
+    assert_eq!(ask(soon()).await.unwrap().0, FaultKind::Unreachable);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn beside_a_full_pool_the_probe_of_its_own_connection_still_sees_the_server() {
     let server = Postgres::from_env_or_start().await.unwrap();

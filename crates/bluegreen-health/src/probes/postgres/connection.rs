@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{PoolState, sqlstate};
+use super::sqlstate;
 use crate::{Fault, FaultKind};
 
 /// Where a probe's client comes from: a new one for each run, or one that is kept.
@@ -27,7 +27,7 @@ impl<G> Connection<G> {
         &self,
         connect: impl Fn() -> F,
         within: Duration,
-        pool: Option<PoolState>,
+        pool_is_full: impl Fn() -> bool,
     ) -> Result<G, Fault>
     where
         F: Future<Output = Result<G, E>>,
@@ -39,7 +39,7 @@ impl<G> Connection<G> {
         }
         match timeout(within, connect()).await {
             Ok(connected) => connected.map_err(|error| sqlstate::unconnected(error.into())),
-            Err(_) if pool.is_some_and(PoolState::is_full) => Err(Fault::new(FaultKind::Saturated)),
+            Err(_) if pool_is_full() => Err(Fault::new(FaultKind::Saturated)),
             Err(_) => {
                 let fault = Fault::new(FaultKind::Unreachable);
                 Err(fault.with_message(format!("no connection within {within:?}")))

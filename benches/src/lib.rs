@@ -1,0 +1,49 @@
+//! `cargo xtask bench NAME`: figures beside their peers, in one run on one machine.
+
+mod cpu;
+mod figure;
+mod health;
+mod local;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use figure::Printer;
+
+#[derive(Parser)]
+struct Arguments {
+    /// `all`, `health` or `local`
+    #[arg(default_value = "all")]
+    name: String,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Fewer repetitions
+    #[arg(long)]
+    quick: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Runs what the command line asks for; the gates that are missed are an error.
+///
+/// # Errors
+/// When a bench cannot run, no bench has that name, or a gate is missed.
+pub fn main() -> Result<()> {
+    let Arguments { name, json, quick, bench: _ } = Arguments::parse();
+    let (mut printer, rounds) = (Printer::new(json), if quick { 3 } else { 11 });
+    match name.as_str() {
+        "health" => health::run(&mut printer, rounds)?,
+        "local" => local::run(&printer, rounds)?,
+        "all" => {
+            health::run(&mut printer, rounds)?;
+            local::run(&printer, rounds)?;
+        }
+        other => bail!("no bench is called {other:?}: there are health, local and all"),
+    }
+    match printer.missed() {
+        [] => Ok(()),
+        missed => bail!("missed: {}", missed.join("; ")),
+    }
+}
