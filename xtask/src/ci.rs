@@ -14,7 +14,8 @@ pub(crate) fn lint() -> Result<()> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--"];
     cargo(clippy).args(["-D", "warnings"]).run()?;
     minimum_rust()?;
-    arrows()
+    arrows()?;
+    light_health()
 }
 
 pub(crate) fn docs() -> Result<()> {
@@ -70,6 +71,31 @@ fn arrows() -> Result<()> {
         if let Some(line) = ours.into_iter().find(|line| !line.starts_with("bluegreen-core")) {
             bail!("{leaf} depends on another leaf: {line}");
         }
+    }
+    Ok(())
+}
+
+/// The crate that every service embeds: what it pulls in without features is everybody's burden.
+fn light_health() -> Result<()> {
+    const AT_MOST: usize = 30;
+    let tree = cargo(["tree", "--package", "bluegreen-health", "--edges", "normal"])
+        .args(["--prefix", "none", "--no-dedupe", "--no-default-features"])
+        .output()?;
+    let mut crates: Vec<_> = tree.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    crates.sort_unstable();
+    crates.dedup();
+    if !crates.iter().any(|name| name.starts_with("bluegreen-health")) {
+        bail!("cargo tells nothing of what bluegreen-health depends on");
+    }
+    let heavy = |name: &&&str| name.starts_with("aws-") || name.starts_with("hyper");
+    if let Some(heavy) = crates.iter().find(heavy) {
+        bail!("bluegreen-health without features pulls in {heavy}");
+    }
+    if crates.len() > AT_MOST {
+        bail!(
+            "bluegreen-health is {} crates without features, allowed are {AT_MOST}",
+            crates.len()
+        );
     }
     Ok(())
 }
