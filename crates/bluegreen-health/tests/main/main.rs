@@ -11,6 +11,7 @@ mod layer;
 mod refresher;
 mod scene;
 mod traps;
+mod wire;
 
 #[cfg(all(feature = "dynamodb", feature = "sqs"))]
 mod aws;
