@@ -4,11 +4,13 @@
 use std::convert::Infallible;
 
 use anyhow::Result;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use bluegreen::health::Health;
 use http::{Request, Response};
+use http_body_util::{Either, Full};
 use tower::layer::util::Identity;
 use tower::service_fn;
+use tower::util::MapResponseLayer;
 use tower_layer::Layer;
 
 use super::cost::Cost;
@@ -19,33 +21,43 @@ async fn bare(_: Request<Body>) -> Result<Response<String>, Infallible> {
     Ok(Response::new("hello".to_owned()))
 }
 
+/// The same response with a body type of its own.
+fn own_body(response: Response<Body>) -> Response<Either<Body, Full<Bytes>>> {
+    response.map(Either::Left)
+}
+
 pub(super) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
     let runtime = scene::runtime()?;
     let health: Health = runtime.block_on(scene::healthy())?;
     let alone = scene::routes();
     let around = health.layer().layer(scene::routes());
-    // What `Router::layer` itself costs shows with a layer that does nothing.
+    // What `Router::layer` itself costs shows with a layer that does nothing, and with one that
+    // does nothing but to have a body type of its own, which axum boxes once more.
     let nothing = scene::routes().layer(Identity::new());
+    let own_body = scene::routes().layer(MapResponseLayer::new(own_body));
     let within = scene::routes().layer(health.layer());
     let tower_alone = service_fn(bare);
     let tower_around = health.layer().layer(service_fn(bare));
 
-    let mut costs: [Cost; 6] = Default::default();
+    let mut costs: [Cost; 7] = Default::default();
     for _ in 0..rounds {
-        let [axum, ours, identity, ours_within, tower, ours_tower] = &mut costs;
+        let [axum, ours, identity, floor_within, ours_within, tower, ours_tower] = &mut costs;
         axum.add(&runtime, &alone, "/hello");
         ours.add(&runtime, &around, "/hello");
         identity.add(&runtime, &nothing, "/hello");
+        floor_within.add(&runtime, &own_body, "/hello");
         ours_within.add(&runtime, &within, "/hello");
         tower.add(&runtime, &tower_alone, "/hello");
         ours_tower.add(&runtime, &tower_around, "/hello");
     }
-    let [axum, ours, identity, ours_within, tower, ours_tower] = &costs;
-    let axum_only = identity.allocations() - axum.allocations();
-    print(printer, "router-layer", "axum", ("extra_allocations", axum_only, "count"));
+    let [axum, ours, identity, floor_within, ours_within, tower, ours_tower] = &costs;
+    for (who, layer) in [("axum, identity", identity), ("axum, own body", floor_within)] {
+        let extra = layer.allocations() - axum.allocations();
+        print(printer, "router-layer", who, ("extra_allocations", extra, "count"));
+    }
     let pairs = [
         ("pass-through", axum, ours),
-        ("router-layer", identity, ours_within),
+        ("router-layer", floor_within, ours_within),
         ("bare-tower", tower, ours_tower),
     ];
     for (case, floor, ours) in pairs {
