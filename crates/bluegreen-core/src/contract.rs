@@ -109,7 +109,13 @@ impl Reads {
     /// Whether something written as `version` of `contract` is understood.
     #[must_use]
     pub fn reads(&self, contract: &str, version: ContractVersion) -> bool {
-        self.0.get(contract).is_some_and(|known| known.iter().any(|v| v.reads(version)))
+        self.versions(contract).any(|known| known.reads(version))
+    }
+
+    /// The versions of a contract that are understood, lowest first; none where it is not named.
+    #[must_use]
+    pub fn versions(&self, contract: &str) -> impl DoubleEndedIterator<Item = ContractVersion> {
+        self.0.get(contract).into_iter().flatten().copied()
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod atomic;
+mod audience;
 mod backoff;
 mod clock;
 mod color;
@@ -9,15 +10,18 @@ mod deployment;
 mod following;
 mod identity;
 mod in_flight;
+mod liveness;
 mod member;
 mod observation;
 mod phase;
 mod revision;
 mod rise_fall;
+mod roster;
 mod share;
 mod stop;
 mod store;
 
+pub use audience::Audience;
 pub use backoff::{Backoff, BackoffError};
 pub use clock::Clock;
 pub use color::{ByColor, Color, ColorError};
@@ -33,6 +37,7 @@ pub use observation::{Figures, Observation, Reading};
 pub use phase::{Phase, Role};
 pub use revision::{Epoch, Revision, WriteId};
 pub use rise_fall::RiseFall;
+pub use roster::{Lookout, LookoutReport, Members, Roster, RosterConfig};
 pub use share::{Share, ShareError};
 pub use stop::{Stop, Stopper};
 pub use store::{

@@ -119,7 +119,7 @@ impl FollowConfig {
     }
 }
 
-/// A field of a [`FollowConfig`] does not fit.
+/// A field of a [`FollowConfig`] or a [`RosterConfig`](crate::RosterConfig) does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} of {value} does not fit: it must be {bound}")]
 pub struct FollowError {
@@ -129,7 +129,11 @@ pub struct FollowError {
 }
 
 impl FollowError {
-    fn new(field: &'static str, value: impl fmt::Debug, bound: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        field: &'static str,
+        value: impl fmt::Debug,
+        bound: impl Into<String>,
+    ) -> Self {
         Self { field, value: format!("{value:?}"), bound: bound.into() }
     }
 }

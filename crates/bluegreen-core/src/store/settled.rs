@@ -1,14 +1,10 @@
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
 use super::{Store, StoreError};
+use crate::liveness::Liveness;
 use crate::{Clock, Member, Revision, ServiceKey};
-
-/// How far clocks of two machines may differ. A record that ended longer ago than this is dead at
-/// first sight; a fresher one is watched for its whole lifetime instead.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// What every process has made of a revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,22 +39,20 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Settling {
     revision: Revision,
-    last_beat: HashMap<String, (u64, Instant)>,
-    missed: bool,
+    liveness: Liveness,
 }
 
 impl Settling {
     /// Watches for `revision`.
     #[must_use]
     pub fn new(revision: Revision) -> Self {
-        Self { revision, last_beat: HashMap::new(), missed: false }
+        Self { revision, liveness: Liveness::default() }
     }
 
     /// A look failed. While the store is away nobody can announce itself, so nobody's silence up
     /// to now counts: each process gets its whole lifetime anew.
     pub fn missed(&mut self) {
-        self.last_beat.clear();
-        self.missed = true;
+        self.liveness.missed();
     }
 
     /// Takes one look in.
@@ -68,7 +62,7 @@ impl Settling {
         for member in members {
             let list = if member.follows(self.revision) {
                 &mut settled.followed
-            } else if self.is_dead(member, now, wall) {
+            } else if self.liveness.is_dead(member, now, wall) {
                 &mut settled.expired
             } else {
                 &mut behind
@@ -76,16 +70,6 @@ impl Settling {
             list.push(member.instance.clone());
         }
         if behind.is_empty() { Progress::Settled(settled) } else { Progress::Waiting { behind } }
-    }
-
-    fn is_dead(&mut self, member: &Member, now: Instant, wall: SystemTime) -> bool {
-        let (beat, since) =
-            self.last_beat.entry(member.instance.clone()).or_insert((member.beat, now));
-        if *beat != member.beat {
-            (*beat, *since) = (member.beat, now);
-        }
-        let ended_long_ago = wall >= member.expires() + CLOCK_SKEW;
-        now.duration_since(*since) >= member.ttl() || (ended_long_ago && !self.missed)
     }
 }
 
