@@ -4,7 +4,9 @@ use std::fmt;
 use std::future::Future;
 
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 
+use crate::server::Roster;
 use crate::{Level, ServerReport};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -47,45 +49,73 @@ pub(crate) struct Done {
     pub(crate) server: Option<ServerReport>,
 }
 
-/// A driver that has ended.
+/// A driver as it is known from its birth to its end.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Driver {
     pub(crate) name: String,
     pub(crate) level: Level,
     pub(crate) policy: Policy,
-    pub(crate) end: DriverEnd,
-    pub(crate) server: Option<ServerReport>,
+    /// When it was asked to end.
+    pub(crate) asked: Option<Instant>,
+    /// A server's open connections, to tell what is lost if it is abandoned.
+    pub(crate) roster: Option<Roster>,
 }
 
+impl Driver {
+    pub(crate) const fn new(level: Level, name: String, policy: Policy) -> Self {
+        Self { name, level, policy, asked: None, roster: None }
+    }
+}
+
+/// A driver that has ended.
 #[derive(Debug)]
-struct Driver {
-    name: String,
-    level: Level,
-    policy: Policy,
-    abort: AbortHandle,
+pub(crate) struct Ended {
+    pub(crate) driver: Driver,
+    pub(crate) end: DriverEnd,
+    pub(crate) server: Option<ServerReport>,
 }
 
 /// The running drivers. Dropping it ends them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Drivers {
     tasks: JoinSet<Result<Done, BoxError>>,
-    running: HashMap<Id, Driver>,
+    running: HashMap<Id, (Driver, AbortHandle)>,
 }
 
 impl Drivers {
     pub(crate) fn spawn(
         &mut self,
-        level: Level,
-        name: String,
-        policy: Policy,
-        driver: impl Future<Output = Result<Done, BoxError>> + Send + 'static,
-    ) {
-        let abort = self.tasks.spawn(driver);
-        self.running.insert(abort.id(), Driver { name, level, policy, abort });
+        driver: Driver,
+        run: impl Future<Output = Result<Done, BoxError>> + Send + 'static,
+    ) -> Id {
+        let abort = self.tasks.spawn(run);
+        let id = abort.id();
+        self.running.insert(id, (driver, abort));
+        id
     }
 
     pub(crate) fn any_at(&self, level: Level) -> bool {
-        self.running.values().any(|driver| driver.level == level)
+        self.running.values().any(|(driver, _)| driver.level == level)
+    }
+
+    pub(crate) fn is_running(&self, id: Id) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    /// Writes down that the drivers of a level are asked to end.
+    pub(crate) fn asked(&mut self, level: Level, now: Instant) {
+        let drivers = self.running.values_mut().map(|(driver, _)| driver);
+        for driver in drivers.filter(|driver| driver.level == level) {
+            // Consumers are asked once more when their level comes; the first time counts.
+            driver.asked.get_or_insert(now);
+        }
+    }
+
+    /// Writes down that it is a driver's turn to end.
+    pub(crate) fn turn_of(&mut self, id: Id, now: Instant) {
+        if let Some((driver, _)) = self.running.get_mut(&id) {
+            driver.asked = Some(now);
+        }
     }
 
     /// The next driver that ends; waits for ever when none is running. Cancel safe.
@@ -107,29 +137,41 @@ impl Drivers {
                 }
             };
             // Abandoned ones were named when they were abandoned.
-            if let Some(Driver { name, level, policy, .. }) = self.running.remove(&id) {
-                return Ended { name, level, policy, end, server };
+            if let Some((driver, _)) = self.running.remove(&id) {
+                return Ended { driver, end, server };
             }
         }
         std::future::pending().await
     }
 
-    /// Ends, the hard way, what still runs at a level (or at all); answers the names.
-    pub(crate) fn abandon(&mut self, level: Option<Level>) -> Vec<String> {
-        let caught = |driver: &Driver| level.is_none_or(|level| driver.level == level);
-        let ids: Vec<_> =
-            self.running.iter().filter(|(_, driver)| caught(driver)).map(|(id, _)| *id).collect();
-        let mut names: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| self.running.remove(&id))
-            .map(|driver| {
-                driver.abort.abort();
-                driver.name
+    /// Ends, the hard way, the drivers that fit; answers what they were, by name.
+    pub(crate) fn abandon(&mut self, fits: impl Fn(Id, &Driver) -> bool) -> Vec<Abandoned> {
+        let now = Instant::now();
+        let mut abandoned: Vec<_> = self
+            .running
+            .extract_if(|id, (driver, _)| fits(*id, driver))
+            .map(|(_, (driver, abort))| {
+                // Looked at before the abort, which takes the connections along.
+                let server = driver.roster.map(|roster| {
+                    let mut report = ServerReport::default();
+                    roster.unfinished(&mut report, now);
+                    report
+                });
+                abort.abort();
+                Abandoned { name: driver.name, server }
             })
             .collect();
-        names.sort();
-        names
+        abandoned.sort_by(|one, other| one.name.cmp(&other.name));
+        abandoned
     }
+}
+
+/// A driver that was cut off.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    pub(crate) name: String,
+    /// What a server leaves undone.
+    pub(crate) server: Option<ServerReport>,
 }
 
 /// An error and its causes in one line.

@@ -13,16 +13,6 @@ pub enum LifecycleError {
         /// The level.
         level: Level,
     },
-    /// The levels together take longer than the process is given.
-    #[error("the shutdown takes up to {sum:?} ({parts}), but stop_timeout is {stop_timeout:?}")]
-    Budget {
-        /// The longest time from the signal to the end.
-        sum: Duration,
-        /// The time from the signal to the kill.
-        stop_timeout: Duration,
-        /// The budgets by level.
-        parts: String,
-    },
     /// There is no tokio runtime here, so that signals cannot be heard.
     #[error("a lifecycle needs a tokio runtime around it")]
     NoRuntime,

@@ -1,22 +1,25 @@
 mod descent;
+mod turns;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
-use bluegreen_core::{InFlight, Stop, Stopper};
+use bluegreen_core::{Stop, Stopper};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
-use crate::driver::{BoxError, Done, DriverEnd, Drivers, Ended, Policy};
+use crate::driver::{BoxError, Done, Driver, DriverEnd, Drivers, Ended, Policy};
 use crate::level::ByLevel;
 use crate::report::{Cause, ShutdownReport};
 use crate::server::Server;
 use crate::signal::Signals;
+use crate::watch::{DriverWatch, EarlyEnd};
 use crate::{Level, LifecycleConfig, LifecycleError};
+use turns::{Turn, Turns};
 
 /// The life of a process: its drivers run here, and here it ends, level by level.
 ///
@@ -29,8 +32,8 @@ pub struct Lifecycle {
     trigger: Arc<Notify>,
     stops: ByLevel<Stopper>,
     drivers: Drivers,
-    // Of each server, to count what a forced end cuts.
-    requests: Vec<InFlight>,
+    turns: Turns,
+    early: watch::Sender<Vec<EarlyEnd>>,
     failed: Vec<(String, DriverEnd)>,
 }
 
@@ -49,13 +52,16 @@ impl Trigger {
 
 impl Lifecycle {
     /// A lifecycle without drivers. From here on signals no longer kill the process: they are kept
-    /// for [`run`](Self::run).
+    /// for [`run`](Self::run). Logs the [`warnings`](LifecycleConfig::warnings) of `config`.
     ///
     /// # Errors
-    /// When the budgets do not fit into the time before the kill (the error names their sum),
-    /// outside a tokio runtime, or when the system refuses to listen for signals.
+    /// When a level has no time at all, outside a tokio runtime, or when the system refuses to
+    /// listen for signals.
     pub fn new(config: LifecycleConfig) -> Result<Self, LifecycleError> {
         config.check()?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         tokio::runtime::Handle::try_current().map_err(|_| LifecycleError::NoRuntime)?;
         Ok(Self {
             config,
@@ -63,7 +69,8 @@ impl Lifecycle {
             trigger: Arc::default(),
             stops: ByLevel::from_fn(|_| Stop::new().0),
             drivers: Drivers::default(),
-            requests: Vec::new(),
+            turns: Turns::default(),
+            early: watch::Sender::default(),
             failed: Vec::new(),
         })
     }
@@ -81,11 +88,18 @@ impl Lifecycle {
         Trigger { notify: Arc::clone(&self.trigger) }
     }
 
+    /// Tells which drivers have ended early, for a health probe.
+    #[must_use]
+    pub fn drivers(&self) -> DriverWatch {
+        DriverWatch::new(self.early.subscribe())
+    }
+
     /// Runs a driver that the process cannot do without: should it return before it is asked to,
     /// fail or panic, the process ends, and says why.
     ///
     /// The driver is asked to stop with its level, and cut off at the level's end; the deadline it
-    /// is told is a little sooner, so that it can still report.
+    /// is told is a little sooner, so that it can still report. Drivers of one level end at the
+    /// same time; those of [`Level::Producers`] one after the other, as [`hook`](Self::hook) tells.
     ///
     /// ```
     /// # use bluegreen_core::Stop;
@@ -110,12 +124,11 @@ impl Lifecycle {
         T: Debug + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let driver = driver(self.stop(level));
-        self.drivers.spawn(level, name.into(), Policy::Essential, reported(driver));
+        self.spawn_with(level, name.into(), Policy::Essential, driver);
     }
 
-    /// Runs a driver that the process can do without: its end is logged, and named in the report
-    /// when it failed, and the process goes on.
+    /// Runs a driver that the process can do without: its end is logged, told by
+    /// [`drivers`](Self::drivers), named in the report when it failed, and the process goes on.
     pub fn spawn_optional<F, T, E>(
         &mut self,
         level: Level,
@@ -126,8 +139,58 @@ impl Lifecycle {
         T: Debug + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let driver = driver(self.stop(level));
-        self.drivers.spawn(level, name.into(), Policy::Optional, reported(driver));
+        self.spawn_with(level, name.into(), Policy::Optional, driver);
+    }
+
+    fn spawn_with<F, T, E>(
+        &mut self,
+        level: Level,
+        name: String,
+        policy: Policy,
+        driver: impl FnOnce(Stop) -> F,
+    ) where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Debug + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let known = Driver::new(level, name, policy);
+        if level == Level::Producers {
+            let (stopper, stop) = Stop::new();
+            let id = self.drivers.spawn(known, reported(driver(stop)));
+            self.turns.push(Turn::Driver(id, stopper));
+        } else {
+            self.drivers.spawn(known, reported(driver(self.stop(level))));
+        }
+    }
+
+    /// Work to be done at [`Level::Producers`] on the way down, and never before: the future is
+    /// first polled then.
+    ///
+    /// Drivers and hooks of that level end one after the other in the order in which they were
+    /// declared. Each may use its fair share of the time that the level has left: with three to
+    /// come a third, and what it leaves unused goes to the others. One that takes longer is cut
+    /// off and named as abandoned, and the next one has its turn.
+    ///
+    /// ```
+    /// # use bluegreen_shutdown::{Lifecycle, LifecycleConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut lifecycle = Lifecycle::new(LifecycleConfig::default())?;
+    /// lifecycle.hook("audit log", async {
+    ///     // …writes that the process has ended
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// # Ok(()) }
+    /// ```
+    pub fn hook<T, E>(
+        &mut self,
+        name: impl Into<String>,
+        hook: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) where
+        T: Debug + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.turns.push(Turn::Hook(name.into(), Box::pin(reported(hook))));
     }
 
     /// Serves HTTP/1 and HTTP/2 with any tower service, an axum `Router` for one, and the default
@@ -158,17 +221,17 @@ impl Lifecycle {
     {
         let [leaving, close, finish] =
             [Level::Readiness, Level::Listener, Level::Requests].map(|level| self.stop(level));
-        self.requests.push(server.in_flight());
-        let driver = async move {
+        let mut known = Driver::new(Level::Requests, name.into(), Policy::Essential);
+        known.roster = Some(server.roster());
+        self.drivers.spawn(known, async move {
             let server = server.run_through(leaving, close, finish).await;
             Ok(Done { report: format!("{server:?}"), server: Some(server) })
-        };
-        self.drivers.spawn(Level::Requests, name.into(), Policy::Essential, driver);
+        });
     }
 
     /// Waits for `SIGTERM`, `SIGINT`, a [`Trigger`] or the end of an essential driver, then goes
     /// through the levels, each until its drivers are done or its time is over. A second signal
-    /// ends it at once.
+    /// ends it at once, whatever began it.
     ///
     /// Dropped, it ends the drivers at once.
     pub async fn run(mut self) -> ShutdownReport {
@@ -195,7 +258,8 @@ impl Lifecycle {
     }
 
     fn ended_early(&mut self, ended: Ended) -> Option<Cause> {
-        let Ended { name, policy, end, .. } = ended;
+        let Ended { driver: Driver { name, level, policy, .. }, end, .. } = ended;
+        self.tell_early(&name, level, &end);
         match (policy, &end) {
             (Policy::Essential, _) => {
                 tracing::error!(driver = name, %end, "an essential driver ended early");
@@ -210,6 +274,11 @@ impl Lifecycle {
             }
         }
         None
+    }
+
+    fn tell_early(&self, name: &str, level: Level, end: &DriverEnd) {
+        let early = EarlyEnd { name: name.to_owned(), level, end: end.clone() };
+        self.early.send_modify(|ended| ended.push(early));
     }
 }
 

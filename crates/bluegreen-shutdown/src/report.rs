@@ -2,7 +2,8 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{DriverEnd, Level, Signal};
+use crate::abandoned::keep_oldest;
+use crate::{AbandonedRequest, DriverEnd, Level, ServerReport, Signal};
 
 /// Why a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,19 @@ pub struct LevelReport {
     pub end: LevelEnd,
 }
 
+/// A driver or hook that ended as it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FinishedDriver {
+    /// Its name.
+    pub name: String,
+    /// Its level.
+    pub level: Level,
+    /// How long it took from being asked: consumers at the signal, producers and hooks at their
+    /// turn, all others when their level began.
+    pub took: Duration,
+}
+
 /// How a shutdown went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,14 +106,20 @@ pub struct ShutdownReport {
     pub cause: Cause,
     /// The levels that were gone through, first to last.
     pub levels: Vec<LevelReport>,
-    /// Drivers that failed, panicked or ended early, by name.
+    /// Drivers and hooks that ended as they were asked to, in that order.
+    pub finished: Vec<FinishedDriver>,
+    /// Drivers and hooks that failed, panicked or ended early, by name.
     pub failed: Vec<(String, DriverEnd)>,
-    /// Drivers that were cut off, by name.
+    /// Drivers and hooks that were cut off, and hooks that were not begun any more, by name.
     pub abandoned: Vec<String>,
-    /// Requests that got no answer, or not the whole of it.
+    /// Requests whose client did not get the whole answer.
     pub requests_abandoned: u64,
     /// Connections that were cut while a request was under way.
     pub connections_cut: u64,
+    /// Connections that a handler had taken over by an upgrade (websockets) and that were cut.
+    pub upgrades_cut: u64,
+    /// The oldest of these requests and upgrades by name, at most 20.
+    pub abandoned_requests: Vec<AbandonedRequest>,
 }
 
 impl ShutdownReport {
@@ -107,11 +127,28 @@ impl ShutdownReport {
         Self {
             cause,
             levels: Vec::new(),
+            finished: Vec::new(),
             failed: Vec::new(),
             abandoned: Vec::new(),
             requests_abandoned: 0,
             connections_cut: 0,
+            upgrades_cut: 0,
+            abandoned_requests: Vec::new(),
         }
+    }
+
+    /// Adds what a server has cut.
+    pub(crate) fn add_cut_by(&mut self, server: Option<ServerReport>) {
+        let Some(mut server) = server else { return };
+        self.requests_abandoned += server.requests_abandoned;
+        self.connections_cut += server.connections_cut;
+        self.upgrades_cut += server.upgrades_cut;
+        self.abandoned_requests.append(&mut server.abandoned);
+        keep_oldest(&mut self.abandoned_requests);
+    }
+
+    fn anything_cut(&self) -> bool {
+        !self.abandoned.is_empty() || self.requests_abandoned + self.upgrades_cut > 0
     }
 
     /// How it went, the worst first.
@@ -121,7 +158,7 @@ impl ShutdownReport {
             Outcome::Forced
         } else if !self.failed.is_empty() || matches!(self.cause, Cause::Driver { .. }) {
             Outcome::Failed
-        } else if !self.abandoned.is_empty() || self.requests_abandoned > 0 {
+        } else if self.anything_cut() {
             Outcome::Abandoned
         } else {
             Outcome::Complete
@@ -160,17 +197,37 @@ impl fmt::Display for ShutdownReport {
             };
             write!(f, "\n  {:<9} {:.1?}{end}", level.level, level.took)?;
         }
+        for FinishedDriver { name, took, .. } in &self.finished {
+            write!(f, "\n  driver {name} finished in {took:.1?}")?;
+        }
         for (name, end) in &self.failed {
             write!(f, "\n  driver {name} {end}")?;
         }
         for name in &self.abandoned {
             write!(f, "\n  driver {name} abandoned")?;
         }
-        if self.requests_abandoned > 0 {
-            let (requests, connections) = (self.requests_abandoned, self.connections_cut);
+        self.write_cut(f)
+    }
+}
+
+impl ShutdownReport {
+    fn write_cut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (requests, upgrades) = (self.requests_abandoned, self.upgrades_cut);
+        if requests > 0 {
+            let connections = self.connections_cut;
             write!(f, "\n  {requests} requests abandoned on {connections} connections")?;
         }
-        Ok(())
+        if upgrades > 0 {
+            write!(f, "\n  {upgrades} upgraded connections cut")?;
+        }
+        for request in &self.abandoned_requests {
+            write!(f, "\n    {request}")?;
+        }
+        let named = u64::try_from(self.abandoned_requests.len()).unwrap_or(u64::MAX);
+        match (requests + upgrades).saturating_sub(named) {
+            0 => Ok(()),
+            more => write!(f, "\n    and {more} more"),
+        }
     }
 }
 
@@ -187,6 +244,8 @@ mod tests {
         let mut report = report(Cause::Signal(Signal::Terminate));
         assert_eq!(report.outcome(), Outcome::Complete);
         report.requests_abandoned = 1;
+        assert_eq!(report.outcome(), Outcome::Abandoned);
+        (report.requests_abandoned, report.upgrades_cut) = (0, 1);
         assert_eq!(report.outcome(), Outcome::Abandoned);
         report.failed.push(("outbox".to_owned(), DriverEnd::Finished));
         assert_eq!(report.outcome(), Outcome::Failed);
@@ -209,15 +268,52 @@ mod tests {
             LevelReport { level: Level::Readiness, took, end: LevelEnd::Finished },
             LevelReport { level: Level::Requests, took, end: LevelEnd::DeadlinePassed },
         ];
+        let (name, level) = ("orders".to_owned(), Level::Consumers);
+        report.finished.push(FinishedDriver { name, level, took });
         report.abandoned.push("outbox".to_owned());
-        (report.requests_abandoned, report.connections_cut) = (3, 2);
+        report.add_cut_by(Some(cut(3, 2)));
         assert_eq!(
             report.to_string(),
             "shutdown incomplete in 3.0s (SIGTERM)\n  \
              readiness 1.5s\n  \
              requests  1.5s, its time was over\n  \
+             driver orders finished in 1.5s\n  \
              driver outbox abandoned\n  \
-             3 requests abandoned on 2 connections"
+             3 requests abandoned on 3 connections\n  \
+             2 upgraded connections cut\n    \
+             upgraded connection GET /4 cut after 4.0s\n    \
+             upgraded connection GET /3 cut after 3.0s\n    \
+             request GET /2 cut after 2.0s\n    \
+             request GET /1 cut after 1.0s\n    \
+             request GET /0 cut after 0.0ns"
         );
+    }
+
+    #[test]
+    fn of_many_abandoned_requests_the_oldest_are_named_and_the_rest_counted() {
+        let mut report = report(Cause::Signal(Signal::Terminate));
+        report.add_cut_by(Some(cut(15, 0)));
+        report.add_cut_by(Some(cut(15, 1)));
+        let text = report.to_string();
+        assert_eq!(text.matches(" cut after ").count(), 20);
+        assert!(text.contains("30 requests abandoned on 30 connections"), "{text}");
+        assert!(text.contains("GET /15") && !text.contains("GET /0 "), "{text}");
+        assert!(text.ends_with("and 11 more"), "{text}");
+    }
+
+    /// What a server cut: the oldest are the upgrades, and each is called by its age.
+    fn cut(requests: u64, upgrades: u64) -> ServerReport {
+        let named = (0..requests + upgrades).map(|age| {
+            let path = format!("/{age}").parse().unwrap();
+            let upgraded = age >= requests;
+            AbandonedRequest::new(http::Method::GET, Some(&path), Duration::from_secs(age), upgraded)
+        });
+        ServerReport {
+            requests_abandoned: requests,
+            connections_cut: requests,
+            upgrades_cut: upgrades,
+            abandoned: named.collect(),
+            ..ServerReport::default()
+        }
     }
 }

@@ -3,10 +3,12 @@ mod activity;
 mod config;
 mod connection;
 mod counted;
+mod roster;
 mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bluegreen_core::{InFlight, Stop};
 use http::{Request, Response};
@@ -14,14 +16,21 @@ use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 pub use config::ServerConfig;
+pub(crate) use roster::Roster;
 
-use crate::ServerError;
 use crate::driver::{BoxError, message};
+use crate::{AbandonedRequest, ServerError};
 use accept::Acceptor;
 use connection::{Connection, ConnectionEnd};
+use roster::Cutter;
+
+/// How long connections that were cut may take to close. A handler that blocks its thread would
+/// hold up the report else.
+const CLOSING: Duration = Duration::from_millis(20);
 
 /// Serves HTTP/1 and HTTP/2 on a TCP listener with any tower service, and ends without failing a
 /// request that it could answer.
@@ -34,10 +43,12 @@ pub struct Server<S> {
     service: S,
     config: ServerConfig,
     in_flight: InFlight,
+    roster: Roster,
+    cutter: Cutter,
 }
 
 /// What a server did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerReport {
     /// Connections accepted.
@@ -46,17 +57,23 @@ pub struct ServerReport {
     pub slow_heads: u64,
     /// Connections on which the service panicked.
     pub panics: u64,
-    /// Connections that were still busy at the deadline and were cut.
+    /// Connections that were cut at the deadline while a request was under way.
     pub connections_cut: u64,
-    /// Requests without an answer, or without the whole of it, at the deadline.
+    /// Requests whose client did not have the whole answer at the deadline.
     pub requests_abandoned: u64,
+    /// Connections that a handler had taken over by an upgrade (websockets) and still held at the
+    /// deadline; they were cut.
+    pub upgrades_cut: u64,
+    /// The oldest of these requests and upgrades by name, at most 20.
+    pub abandoned: Vec<AbandonedRequest>,
 }
 
 impl<S> Server<S> {
     /// A server with the default [`ServerConfig`].
     pub fn new(listener: TcpListener, service: S) -> Self {
-        let config = ServerConfig::default();
-        Self { listener, service, config, in_flight: InFlight::new() }
+        let (config, in_flight) = (ServerConfig::default(), InFlight::new());
+        let (cutter, roster) = Roster::new();
+        Self { listener, service, config, in_flight, roster, cutter }
     }
 
     /// The same with another configuration.
@@ -75,6 +92,10 @@ impl<S> Server<S> {
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.clone()
     }
+
+    pub(crate) fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
 }
 
 impl<S, B> Server<S>
@@ -91,8 +112,9 @@ where
     /// deadline what is not done. A half-sent head does not hold it up. Dropped, it cuts
     /// everything at once.
     ///
-    /// Connections handed over to a handler by an upgrade (websockets) belong to that handler:
-    /// they are neither waited for nor cut.
+    /// Connections that a handler took over by an upgrade (websockets) are waited for as well. At
+    /// the deadline they are cut: what the handler reads or writes from then on fails with
+    /// `ConnectionAborted`, also what it waits for at that moment.
     ///
     /// # Errors
     /// None today.
@@ -107,13 +129,15 @@ where
         close: Stop,
         finish: Stop,
     ) -> ServerReport {
-        let Self { listener, service, config, in_flight } = self;
+        let Self { listener, service, config, in_flight, roster, cutter } = self;
         let limit = config.max_connections.map(|n| Arc::new(Semaphore::new(n.get())));
         let acceptor = Acceptor::new(listener, limit);
         let open = Open {
             service,
             config,
             in_flight,
+            roster,
+            cutter,
             leaving: Arc::new(AtomicBool::new(false)),
             close,
             tasks: JoinSet::new(),
@@ -128,6 +152,8 @@ struct Open<S> {
     service: S,
     config: ServerConfig,
     in_flight: InFlight,
+    roster: Roster,
+    cutter: Cutter,
     leaving: Arc<AtomicBool>,
     close: Stop,
     tasks: JoinSet<ConnectionEnd>,
@@ -174,11 +200,10 @@ where
             in_flight: self.in_flight.clone(),
             leaving: Arc::clone(&self.leaving),
             close: self.close.clone(),
+            // Of the socket, not of its task: a websocket outlives the latter.
+            place: self.roster.enter(permit, Instant::now()),
         };
-        self.tasks.spawn(async move {
-            let _permit = permit;
-            connection.serve(stream).await
-        });
+        self.tasks.spawn(connection.serve(stream));
     }
 
     fn ended(&mut self, ended: Result<ConnectionEnd, JoinError>) {
@@ -196,24 +221,36 @@ where
     }
 
     async fn drain(mut self, finish: &Stop) -> ServerReport {
-        loop {
-            tokio::select! {
-                biased;
-                ended = self.tasks.join_next() => match ended {
-                    Some(ended) => self.ended(ended),
-                    None => return self.report,
-                },
-                () = finish.expired() => break,
-            }
+        tokio::select! {
+            biased;
+            () = self.all_closed() => return self.report,
+            () = finish.expired() => {}
         }
-        self.report.connections_cut = u64::try_from(self.tasks.len()).unwrap_or(u64::MAX);
-        self.report.requests_abandoned = self.in_flight.count();
+        let Self { roster, cutter, mut tasks, mut report, .. } = self;
+        roster.unfinished(&mut report, Instant::now());
         tracing::warn!(
-            connections = self.report.connections_cut,
-            requests = self.report.requests_abandoned,
+            connections = report.connections_cut,
+            requests = report.requests_abandoned,
+            upgrades = report.upgrades_cut,
             "the deadline has passed: connections are cut"
         );
-        self.tasks.shutdown().await;
-        self.report
+        drop(cutter);
+        let closed = async {
+            tasks.shutdown().await;
+            roster.sockets().drained().await;
+        };
+        if timeout(CLOSING, closed).await.is_err() {
+            tracing::warn!(sockets = roster.sockets().count(), "a handler keeps its connection");
+        }
+        report
+    }
+
+    /// Waits for the last socket; hyper's part of an upgraded connection ends long before. Cancel
+    /// safe.
+    async fn all_closed(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.ended(ended);
+        }
+        self.roster.sockets().drained().await;
     }
 }

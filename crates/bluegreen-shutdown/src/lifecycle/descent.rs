@@ -5,9 +5,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::Lifecycle;
-use crate::driver::{DriverEnd, Ended, Policy};
-use crate::report::{Cause, LevelEnd, LevelReport, ShutdownReport};
+use super::turns::Turn;
+use crate::driver::{Abandoned, Driver, DriverEnd, Drivers, Ended, Policy};
+use crate::report::{Cause, FinishedDriver, LevelEnd, LevelReport, ShutdownReport};
 use crate::{Level, Signal};
+
+/// As good as no limit, and within what clocks can add.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 enum Step {
     Again(Signal),
@@ -19,19 +23,25 @@ impl Lifecycle {
     pub(super) async fn descend(mut self, cause: Cause) -> ShutdownReport {
         let mut report = ShutdownReport::new(cause);
         report.failed = std::mem::take(&mut self.failed);
+        let signal = Instant::now();
         // A message received from now on would only be abandoned, so consumers stop receiving at
         // once; they have until the end of their level for what they hold.
-        let consumers = self.config.until_end_of(Level::Consumers);
-        self.stops.get(Level::Consumers).stop(notice(consumers));
+        self.ask(Level::Consumers, signal + self.config.until_end_of(Level::Consumers).min(FAR));
         for level in Level::ALL {
             let begun = Instant::now();
-            let end = self.leave(level, &mut report).await;
+            let deadline = signal + self.config.end_of(level, begun - signal).min(FAR);
+            let end = match level {
+                Level::Producers => self.leave_by_turns(deadline, &mut report).await,
+                _ => self.leave(level, deadline, &mut report).await,
+            };
             report.levels.push(LevelReport { level, took: begun.elapsed(), end });
             match end {
                 LevelEnd::Finished => tracing::info!(%level, "level finished"),
                 LevelEnd::DeadlinePassed => tracing::warn!(%level, "the level's time was over"),
                 LevelEnd::Forced => {
-                    self.force(&mut report);
+                    let abandoned = self.drivers.abandon(|_, _| true);
+                    self.abandoned(abandoned, &mut report);
+                    report.abandoned.extend(self.turns.give_up());
                     break;
                 }
             }
@@ -39,27 +49,81 @@ impl Lifecycle {
         report
     }
 
-    async fn leave(&mut self, level: Level, report: &mut ShutdownReport) -> LevelEnd {
-        let budget = self.config.budget(level);
-        let deadline = Instant::now() + budget;
-        self.stops.get(level).stop(notice(budget));
+    fn ask(&mut self, level: Level, deadline: Instant) {
+        let now = Instant::now();
+        self.drivers.asked(level, now);
+        self.stops.get(level).stop(notice(deadline - now));
+    }
+
+    async fn leave(
+        &mut self,
+        level: Level,
+        deadline: Instant,
+        report: &mut ShutdownReport,
+    ) -> LevelEnd {
+        self.ask(level, deadline);
         // The drain delay is for others to notice: it is waited out however little is to do.
-        while level == Level::Readiness || self.drivers.any_at(level) {
+        let done = |drivers: &Drivers| level != Level::Readiness && !drivers.any_at(level);
+        match self.wait_until(deadline, done, report).await {
+            LevelEnd::DeadlinePassed => {
+                let abandoned = self.drivers.abandon(|_, driver| driver.level == level);
+                self.abandoned(abandoned, report)
+            }
+            end => end,
+        }
+    }
+
+    /// As [`leave`](Self::leave), but one driver or hook after the other.
+    async fn leave_by_turns(
+        &mut self,
+        deadline: Instant,
+        report: &mut ShutdownReport,
+    ) -> LevelEnd {
+        self.ask(Level::Producers, deadline);
+        let mut level_end = LevelEnd::Finished;
+        loop {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            let Some((turn, share)) = self.turns.next(&self.drivers, left) else {
+                return level_end;
+            };
+            let id = match turn {
+                Turn::Driver(id, stopper) => {
+                    stopper.stop(notice(share));
+                    id
+                }
+                Turn::Hook(name, run) => {
+                    let hook = Driver::new(Level::Producers, name, Policy::Essential);
+                    self.drivers.spawn(hook, run)
+                }
+            };
+            self.drivers.turn_of(id, now);
+            let done = |drivers: &Drivers| !drivers.is_running(id);
+            match self.wait_until(now + share, done, report).await {
+                LevelEnd::Finished => {}
+                LevelEnd::DeadlinePassed => {
+                    let abandoned = self.drivers.abandon(|other, _| other == id);
+                    level_end = self.abandoned(abandoned, report);
+                }
+                LevelEnd::Forced => return LevelEnd::Forced,
+            }
+        }
+    }
+
+    async fn wait_until(
+        &mut self,
+        deadline: Instant,
+        done: impl Fn(&Drivers) -> bool,
+        report: &mut ShutdownReport,
+    ) -> LevelEnd {
+        while !done(&self.drivers) {
             match self.step(deadline).await {
                 Step::Again(signal) => {
                     tracing::warn!(%signal, "a second signal: ending at once");
                     return LevelEnd::Forced;
                 }
-                Step::Ended(ended) => note(ended, level, report),
-                Step::DeadlinePassed => {
-                    let abandoned = self.drivers.abandon(Some(level));
-                    if abandoned.is_empty() {
-                        break;
-                    }
-                    tracing::warn!(%level, ?abandoned, "drivers abandoned");
-                    report.abandoned.extend(abandoned);
-                    return LevelEnd::DeadlinePassed;
-                }
+                Step::Ended(ended) => self.note(ended, report),
+                Step::DeadlinePassed => return LevelEnd::DeadlinePassed,
             }
         }
         LevelEnd::Finished
@@ -74,10 +138,42 @@ impl Lifecycle {
         }
     }
 
-    fn force(&mut self, report: &mut ShutdownReport) {
-        let under_way: u64 = self.requests.iter().map(bluegreen_core::InFlight::count).sum();
-        report.requests_abandoned += under_way;
-        report.abandoned.extend(self.drivers.abandon(None));
+    /// Takes in the drivers that a deadline or a signal cut off; without any, the time was merely
+    /// waited out.
+    fn abandoned(&self, abandoned: Vec<Abandoned>, report: &mut ShutdownReport) -> LevelEnd {
+        if abandoned.is_empty() {
+            return LevelEnd::Finished;
+        }
+        for Abandoned { name, server } in abandoned {
+            tracing::warn!(driver = name, "driver abandoned");
+            report.abandoned.push(name);
+            report.add_cut_by(server);
+        }
+        LevelEnd::DeadlinePassed
+    }
+
+    /// Takes in the end of a driver during the shutdown.
+    fn note(&self, ended: Ended, report: &mut ShutdownReport) {
+        let Ended { driver: Driver { name, level, policy, asked, .. }, end, server } = ended;
+        report.add_cut_by(server);
+        match (&end, asked, policy) {
+            (DriverEnd::Finished, Some(asked), _) => {
+                let took = asked.elapsed();
+                tracing::info!(driver = name, ?took, "driver finished");
+                report.finished.push(FinishedDriver { name, level, took });
+                return;
+            }
+            (DriverEnd::Finished, None, Policy::Optional) => {
+                tracing::info!(driver = name, "an optional driver finished");
+            }
+            _ => {
+                tracing::error!(driver = name, %end, "a driver ended wrongly during the shutdown");
+                report.failed.push((name.clone(), end.clone()));
+            }
+        }
+        if asked.is_none() {
+            self.tell_early(&name, level, &end);
+        }
     }
 }
 
@@ -85,24 +181,4 @@ impl Lifecycle {
 /// the driver a moment to report what it gave up.
 fn notice(budget: Duration) -> Duration {
     budget - (budget / 10).min(Duration::from_millis(100))
-}
-
-/// Takes in the end of a driver during the shutdown.
-fn note(ended: Ended, now_at: Level, report: &mut ShutdownReport) {
-    let Ended { name, level, policy, end, server } = ended;
-    if let Some(server) = server {
-        report.requests_abandoned += server.requests_abandoned;
-        report.connections_cut += server.connections_cut;
-    }
-    let asked = level <= now_at || level == Level::Consumers;
-    match (&end, policy) {
-        (DriverEnd::Finished, _) if asked => tracing::info!(driver = name, "driver finished"),
-        (DriverEnd::Finished, Policy::Optional) => {
-            tracing::info!(driver = name, "an optional driver finished");
-        }
-        _ => {
-            tracing::error!(driver = name, %end, "a driver ended wrongly during the shutdown");
-            report.failed.push((name, end));
-        }
-    }
 }

@@ -49,10 +49,16 @@ impl Acceptor {
         let mut waiting = Vec::new();
         match self.listener.into_std() {
             Ok(listener) => {
-                while let Ok((stream, _)) = listener.accept() {
+                loop {
+                    let stream = match listener.accept() {
+                        Ok((stream, _)) => stream,
+                        Err(error) if concerns_one_connection(&error) => continue,
+                        Err(_) => break,
+                    };
                     let stream = stream.set_nonblocking(true).map(|()| stream);
-                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
-                        waiting.push(prepared(stream));
+                    match stream.and_then(TcpStream::from_std) {
+                        Ok(stream) => waiting.push(prepared(stream)),
+                        Err(error) => tracing::warn!(%error, "a connection cannot be served"),
                     }
                 }
             }

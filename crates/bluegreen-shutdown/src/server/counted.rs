@@ -1,4 +1,5 @@
-//! Counts requests from their head to the end of their answer, and asks HTTP/1 clients to leave.
+//! Counts requests from their head to the end of their answer, notices upgrades, and asks HTTP/1
+//! clients to leave.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bluegreen_core::{InFlight, InFlightGuard};
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
@@ -35,13 +36,29 @@ where
     type Future = CountedFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.activity.request_begins();
-        let under_way =
-            UnderWay { _guard: self.in_flight.enter(), activity: Arc::clone(&self.activity) };
-        // Over HTTP/2 the header is forbidden (hyper drops it with a warning): GOAWAY does its work.
-        let leaving = (request.version() < Version::HTTP_2).then(|| Arc::clone(&self.leaving));
+        let number = self.activity.request_begins(request.method(), request.uri(), Instant::now());
+        let (guard, activity) = (self.in_flight.enter(), Arc::clone(&self.activity));
+        let under_way = UnderWay { _guard: guard, activity, number };
+        let http1 = (request.version() < Version::HTTP_2).then(|| Http1 {
+            leaving: Arc::clone(&self.leaving),
+            connects: request.method() == Method::CONNECT,
+        });
         let future = hyper::service::Service::call(&self.service, request);
-        CountedFuture { future, leaving, under_way: Some(under_way) }
+        CountedFuture { future, http1, under_way: Some(under_way) }
+    }
+}
+
+/// What HTTP/1 says in the head of an answer and HTTP/2 says otherwise: there `Connection` is
+/// forbidden (hyper drops it with a warning) and GOAWAY does its work.
+struct Http1 {
+    leaving: Arc<AtomicBool>,
+    connects: bool,
+}
+
+impl Http1 {
+    /// Whether the connection belongs to the handler after this answer.
+    fn hands_over(&self, status: StatusCode) -> bool {
+        status == StatusCode::SWITCHING_PROTOCOLS || (self.connects && status.is_success())
     }
 }
 
@@ -49,11 +66,18 @@ where
 struct UnderWay {
     _guard: Option<InFlightGuard>,
     activity: Arc<Activity>,
+    number: u64,
+}
+
+impl UnderWay {
+    fn hands_over(&self) {
+        self.activity.upgraded(self.number);
+    }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.activity.request_ends(Instant::now());
+        self.activity.request_ends(self.number, Instant::now());
     }
 }
 
@@ -64,7 +88,7 @@ pin_project! {
     {
         #[pin]
         future: TowerToHyperServiceFuture<S, Request<Incoming>>,
-        leaving: Option<Arc<AtomicBool>>,
+        http1: Option<Http1>,
         under_way: Option<UnderWay>,
     }
 }
@@ -78,10 +102,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        if this.leaving.as_ref().is_some_and(|leaving| leaving.load(Ordering::Relaxed)) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         let under_way = this.under_way.take();
+        if let Some(http1) = this.http1 {
+            if http1.hands_over(response.status()) {
+                // Its `Connection: upgrade` stays: a websocket that begins in the drain delay works.
+                under_way.iter().for_each(UnderWay::hands_over);
+            } else if http1.leaving.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
         Poll::Ready(Ok(response.map(|body| CountedBody { body, under_way })))
     }
 }
