@@ -150,8 +150,10 @@ mod tests {
         assert_eq!(config.with_deregistration_delay(secs(18)).warnings(), []);
         assert_eq!(
             texts(&config.with_deregistration_delay(secs(300))),
-            ["requests are cut 18s after the signal, but the load balancer waits for them for 300s \
-              (its deregistration delay)"]
+            [
+                "requests are cut 18s after the signal, but the load balancer waits for them for 300s \
+              (its deregistration delay)"
+            ]
         );
     }
 

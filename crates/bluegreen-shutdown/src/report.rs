@@ -306,7 +306,12 @@ mod tests {
         let named = (0..requests + upgrades).map(|age| {
             let path = format!("/{age}").parse().unwrap();
             let upgraded = age >= requests;
-            AbandonedRequest::new(http::Method::GET, Some(&path), Duration::from_secs(age), upgraded)
+            AbandonedRequest::new(
+                http::Method::GET,
+                Some(&path),
+                Duration::from_secs(age),
+                upgraded,
+            )
         });
         ServerReport {
             requests_abandoned: requests,

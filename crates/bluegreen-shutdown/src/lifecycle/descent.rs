@@ -74,11 +74,7 @@ impl Lifecycle {
     }
 
     /// As [`leave`](Self::leave), but one driver or hook after the other.
-    async fn leave_by_turns(
-        &mut self,
-        deadline: Instant,
-        report: &mut ShutdownReport,
-    ) -> LevelEnd {
+    async fn leave_by_turns(&mut self, deadline: Instant, report: &mut ShutdownReport) -> LevelEnd {
         self.ask(Level::Producers, deadline);
         let mut level_end = LevelEnd::Finished;
         loop {

@@ -48,20 +48,18 @@ impl Acceptor {
     pub(super) fn close(self) -> Vec<TcpStream> {
         let mut waiting = Vec::new();
         match self.listener.into_std() {
-            Ok(listener) => {
-                loop {
-                    let stream = match listener.accept() {
-                        Ok((stream, _)) => stream,
-                        Err(error) if concerns_one_connection(&error) => continue,
-                        Err(_) => break,
-                    };
-                    let stream = stream.set_nonblocking(true).map(|()| stream);
-                    match stream.and_then(TcpStream::from_std) {
-                        Ok(stream) => waiting.push(prepared(stream)),
-                        Err(error) => tracing::warn!(%error, "a connection cannot be served"),
-                    }
+            Ok(listener) => loop {
+                let stream = match listener.accept() {
+                    Ok((stream, _)) => stream,
+                    Err(error) if concerns_one_connection(&error) => continue,
+                    Err(_) => break,
+                };
+                let stream = stream.set_nonblocking(true).map(|()| stream);
+                match stream.and_then(TcpStream::from_std) {
+                    Ok(stream) => waiting.push(prepared(stream)),
+                    Err(error) => tracing::warn!(%error, "a connection cannot be served"),
                 }
-            }
+            },
             Err(error) => tracing::warn!(%error, "the listener's queue could not be emptied"),
         }
         waiting

@@ -217,7 +217,8 @@ impl Activity {
         if let Some(upgrade) = &state.upgrade {
             return Unfinished { requests: 0, upgrades: 1, named: vec![upgrade.named(now, true)] };
         }
-        let named: Vec<_> = state.requests.iter().map(|request| request.named(now, false)).collect();
+        let named: Vec<_> =
+            state.requests.iter().map(|request| request.named(now, false)).collect();
         // Complete here, but not with the client. Its name is no longer kept.
         let unsent = usize::from(named.is_empty() && state.unsent);
         let requests = u64::try_from(named.len() + unsent).unwrap_or(u64::MAX);
@@ -321,7 +322,10 @@ mod tests {
         let unfinished = activity.unfinished(at(start, 3));
         assert_eq!((unfinished.requests, unfinished.upgrades), (2, 0));
         let texts: Vec<_> = unfinished.named.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["request GET /first cut after 3.0s", "request GET /second cut after 1.0s"]);
+        assert_eq!(
+            texts,
+            ["request GET /first cut after 3.0s", "request GET /second cut after 1.0s"]
+        );
         activity.request_ends(first, at(start, 3));
         assert_eq!(activity.unfinished(at(start, 3)).named[0].path, "/second");
     }
@@ -345,7 +349,10 @@ mod tests {
         let config = config.with_header_timeout(Duration::MAX).with_idle_timeout(Duration::MAX);
         let limits = Limits::of(&config);
         let activity = Activity::new(now);
-        assert!(matches!(activity.look(now + limits.shortest() / 2, limits), Verdict::LookAgain(_)));
+        assert!(matches!(
+            activity.look(now + limits.shortest() / 2, limits),
+            Verdict::LookAgain(_)
+        ));
     }
 
     #[test]

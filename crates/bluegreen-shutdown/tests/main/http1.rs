@@ -34,6 +34,14 @@ impl Connection {
     }
 
     pub(crate) async fn answer(&mut self) -> std::io::Result<Answer> {
+        let (status, length, closes) = self.head().await?;
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
+        Ok(Answer { status, closes, body: String::from_utf8(body).unwrap() })
+    }
+
+    /// An answer's status, its length, and whether the connection closes after it.
+    pub(crate) async fn head(&mut self) -> std::io::Result<(u16, usize, bool)> {
         let first = self.line().await?;
         let status = first.split(' ').nth(1).and_then(|s| s.parse().ok());
         let status = status.ok_or_else(|| std::io::Error::other(format!("{first:?}")))?;
@@ -41,15 +49,12 @@ impl Connection {
         loop {
             let line = self.line().await?.to_ascii_lowercase();
             match line.split_once(": ") {
-                None => break,
+                None => return Ok((status, length, closes)),
                 Some(("content-length", value)) => length = value.parse().unwrap(),
                 Some(("connection", "close")) => closes = true,
                 Some(_) => {}
             }
         }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await?;
-        Ok(Answer { status, closes, body: String::from_utf8(body).unwrap() })
     }
 
     /// Waits for the other side to close; answers what came before.

@@ -4,5 +4,11 @@
 mod http1;
 mod levels;
 mod process;
+mod running;
+mod sequence;
 mod server;
 mod supervision;
+mod traps;
+mod turns;
+mod upgrades;
+mod warnings;

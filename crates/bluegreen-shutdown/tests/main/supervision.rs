@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bluegreen_shutdown::{Cause, DriverEnd, Level, Lifecycle, LifecycleConfig, Outcome};
+use bluegreen_shutdown::{Cause, DriverEnd, EarlyEnd, Level, Lifecycle, LifecycleConfig, Outcome};
 use tokio::time::{Instant, sleep};
 
 type Nothing = Result<(), std::io::Error>;
@@ -98,4 +98,49 @@ async fn a_dropped_lifecycle_takes_its_drivers_along() {
     });
     drop(lifecycle);
     assert!(receiver.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_health_probe_hears_of_drivers_that_have_ended_while_the_process_goes_on() {
+    let mut lifecycle = Lifecycle::new(LifecycleConfig::default()).unwrap();
+    let mut drivers = lifecycle.drivers();
+    lifecycle.spawn_optional(Level::Support, "warm-up", |_| async { Nothing::Ok(()) });
+    lifecycle.spawn_optional(Level::Support, "geo", |_| async {
+        sleep(Duration::from_secs(1)).await;
+        Err::<(), _>("no data")
+    });
+    lifecycle.spawn(Level::Support, "follower", |stop| async move {
+        stop.requested().await;
+        Nothing::Ok(())
+    });
+    let trigger = lifecycle.trigger();
+    let running = tokio::spawn(lifecycle.run());
+    drivers.changed().await;
+    let ended = drivers.ended();
+    assert_eq!((ended.len(), ended[0].name.as_str()), (1, "warm-up"));
+    assert_eq!(drivers.check(), Ok(()), "one that finished is no failure");
+    drivers.changed().await;
+    let EarlyEnd { name, level, .. } = drivers.check().unwrap_err();
+    assert_eq!((name.as_str(), level), ("geo", Level::Support));
+    assert_eq!(drivers.check().unwrap_err().to_string(), "driver geo failed: no data");
+    trigger.shut_down();
+    assert_eq!(running.await.unwrap().finished[0].name, "follower");
+    // It outlives the lifecycle, and what ended as asked is not in it.
+    assert_eq!(drivers.ended().len(), 2);
+    let waited = tokio::time::timeout(Duration::from_secs(3_600), drivers.changed()).await;
+    assert!(waited.is_err(), "it must not spin once nobody can tell it anything");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_essential_driver_that_fails_on_the_way_down_is_told_as_well() {
+    let mut lifecycle = Lifecycle::new(LifecycleConfig::default()).unwrap();
+    let drivers = lifecycle.drivers();
+    let readiness = lifecycle.stop(Level::Readiness);
+    lifecycle.spawn(Level::Metrics, "publisher", |_| async move {
+        readiness.requested().await;
+        Err::<(), _>("throttled")
+    });
+    lifecycle.trigger().shut_down();
+    assert_eq!(lifecycle.run().await.outcome(), Outcome::Failed);
+    assert_eq!(drivers.ended()[0].name, "publisher");
 }
