@@ -172,7 +172,8 @@ impl ShutdownReport {
     }
 
     /// Logs the report and ends the process with its exit code, without waiting for what blocks a
-    /// thread: returning from `main` would, as a tokio runtime waits for `spawn_blocking`.
+    /// thread: returning from `main` would, as a tokio runtime waits for `spawn_blocking`. No
+    /// destructor runs, so a log writer that buffers is to be flushed before.
     pub fn exit(&self) -> ! {
         tracing::info!(report = %self, "exiting");
         std::process::exit(self.outcome().code().into())

@@ -7,7 +7,7 @@ mod roster;
 mod watched;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bluegreen_core::{InFlight, Stop};
@@ -35,7 +35,44 @@ const CLOSING: Duration = Duration::from_millis(20);
 /// Serves HTTP/1 and HTTP/2 on a TCP listener with any tower service, and ends without failing a
 /// request that it could answer.
 ///
-/// A panic in the service ends one connection (over HTTP/2: one stream) and is logged.
+/// A panic in the service ends one connection (over HTTP/2: one stream) and is counted.
+///
+/// # Streams and websockets
+///
+/// They end in time if they listen to the stop; those that don't are cut at the deadline and named
+/// in the report. For a websocket of axum these are five lines, the arm of `stop`:
+///
+/// ```
+/// # use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+/// # use axum::routing::any;
+/// # use bluegreen_core::Stop;
+/// # use bluegreen_shutdown::{Level, Lifecycle, LifecycleConfig};
+/// async fn echo(mut socket: WebSocket, stop: Stop) {
+///     loop {
+///         tokio::select! {
+///             _ = stop.requested() => {
+///                 let frame = CloseFrame { code: close_code::AWAY, reason: "".into() };
+///                 socket.send(Message::Close(Some(frame))).await.ok();
+///                 return;
+///             }
+///             Some(Ok(message)) = socket.recv() => {
+///                 if socket.send(message).await.is_err() { return }
+///             }
+///             else => return,
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut lifecycle = Lifecycle::new(LifecycleConfig::default())?;
+/// // Or that of `Level::Readiness`, to send clients elsewhere from the signal on.
+/// let stop = lifecycle.stop(Level::Requests);
+/// let upgrade = |upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(|socket| echo(socket, stop)) };
+/// let router = axum::Router::new().route("/echo", any(upgrade));
+/// # lifecycle.serve("http", tokio::net::TcpListener::bind("127.0.0.1:0").await?, router);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is served until it runs"]
 pub struct Server<S> {
@@ -55,7 +92,7 @@ pub struct ServerReport {
     pub connections: u64,
     /// Connections closed because a request's head did not arrive in time.
     pub slow_heads: u64,
-    /// Connections on which the service panicked.
+    /// Requests on which the service panicked.
     pub panics: u64,
     /// Connections that were cut at the deadline while a request was under way.
     pub connections_cut: u64,
@@ -138,7 +175,8 @@ where
             in_flight,
             roster,
             cutter,
-            leaving: Arc::new(AtomicBool::new(false)),
+            leaving: Arc::default(),
+            panics: Arc::default(),
             close,
             tasks: JoinSet::new(),
             report: ServerReport::default(),
@@ -155,6 +193,7 @@ struct Open<S> {
     roster: Roster,
     cutter: Cutter,
     leaving: Arc<AtomicBool>,
+    panics: Arc<AtomicU64>,
     close: Stop,
     tasks: JoinSet<ConnectionEnd>,
     report: ServerReport,
@@ -199,6 +238,7 @@ where
             config: self.config,
             in_flight: self.in_flight.clone(),
             leaving: Arc::clone(&self.leaving),
+            panics: Arc::clone(&self.panics),
             close: self.close.clone(),
             // Of the socket, not of its task: a websocket outlives the latter.
             place: self.roster.enter(permit, Instant::now()),
@@ -212,7 +252,6 @@ where
             Ok(ConnectionEnd::SlowHead) => self.report.slow_heads += 1,
             Err(error) => {
                 if let Ok(payload) = error.try_into_panic() {
-                    self.report.panics += 1;
                     let panic = message(payload.as_ref());
                     tracing::error!(panic, "a handler panicked; its connection is closed");
                 }
@@ -221,11 +260,18 @@ where
     }
 
     async fn drain(mut self, finish: &Stop) -> ServerReport {
-        tokio::select! {
+        let panics = Arc::clone(&self.panics);
+        let mut report = tokio::select! {
             biased;
-            () = self.all_closed() => return self.report,
-            () = finish.expired() => {}
-        }
+            () = self.all_closed() => self.report,
+            () = finish.expired() => self.cut().await,
+        };
+        report.panics = panics.load(Ordering::Relaxed);
+        report
+    }
+
+    /// Cuts what is not done, and tells what that was.
+    async fn cut(self) -> ServerReport {
         let Self { roster, cutter, mut tasks, mut report, .. } = self;
         roster.unfinished(&mut report, Instant::now());
         tracing::warn!(

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bluegreen_core::{InFlight, Stop};
 use http::{Request, Response};
@@ -31,6 +31,7 @@ pub(super) struct Connection<S> {
     pub(super) config: ServerConfig,
     pub(super) in_flight: InFlight,
     pub(super) leaving: Arc<AtomicBool>,
+    pub(super) panics: Arc<AtomicU64>,
     pub(super) close: Stop,
     pub(super) place: Place,
 }
@@ -45,10 +46,11 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) async fn serve(self, stream: TcpStream) -> ConnectionEnd {
-        let Self { service, config, in_flight, leaving, close, place } = self;
+        let Self { service, config, in_flight, leaving, panics, close, place } = self;
         let activity = Arc::clone(place.activity());
         let service = TowerToHyperService::new(service);
-        let counted = Counted { service, in_flight, activity: Arc::clone(&activity), leaving };
+        let counted =
+            Counted { service, in_flight, activity: Arc::clone(&activity), leaving, panics };
         let io = TokioIo::new(Watched::new(stream, place));
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection_with_upgrades(io, counted);

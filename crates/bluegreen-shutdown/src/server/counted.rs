@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bluegreen_core::{InFlight, InFlightGuard};
@@ -25,6 +25,7 @@ pub(super) struct Counted<S> {
     pub(super) in_flight: InFlight,
     pub(super) activity: Arc<Activity>,
     pub(super) leaving: Arc<AtomicBool>,
+    pub(super) panics: Arc<AtomicU64>,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Counted<S>
@@ -38,7 +39,8 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let number = self.activity.request_begins(request.method(), request.uri(), Instant::now());
         let (guard, activity) = (self.in_flight.enter(), Arc::clone(&self.activity));
-        let under_way = UnderWay { _guard: guard, activity, number };
+        let panics = Arc::clone(&self.panics);
+        let under_way = UnderWay { _guard: guard, activity, number, panics };
         let http1 = (request.version() < Version::HTTP_2).then(|| Http1 {
             leaving: Arc::clone(&self.leaving),
             connects: request.method() == Method::CONNECT,
@@ -67,6 +69,7 @@ struct UnderWay {
     _guard: Option<InFlightGuard>,
     activity: Arc<Activity>,
     number: u64,
+    panics: Arc<AtomicU64>,
 }
 
 impl UnderWay {
@@ -77,6 +80,10 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        // Over HTTP/2 each stream is a task of hyper's, which nobody else looks after.
+        if std::thread::panicking() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
         self.activity.request_ends(self.number, Instant::now());
     }
 }

@@ -82,6 +82,7 @@ async fn serve(scene: &str, address: &str) {
                 }
             });
         }
+        "early" => kill_process(rustix::process::getpid(), Signal::TERM).unwrap(),
         _ => {}
     }
     let report = lifecycle.run().await;
@@ -343,4 +344,11 @@ async fn a_panicking_driver_ends_the_process_and_is_named() {
     let (text, status) = Process::start("panic").end().await;
     assert!(text.contains("driver orders panicked: no such handler"), "{text}");
     assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_signal_during_the_start_is_kept_for_the_end() {
+    let (text, status) = Process::start("early").end().await;
+    assert!(text.contains("shutdown complete") && text.contains("(SIGTERM)"), "{text}");
+    assert_eq!(status.code(), Some(0));
 }

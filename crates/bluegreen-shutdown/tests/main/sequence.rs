@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bluegreen_core::Stop;
 use bluegreen_shutdown::{Level, LevelEnd, Lifecycle, LifecycleConfig, Outcome, ShutdownReport};
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 const fn secs(secs: u64) -> Duration {
@@ -132,6 +133,55 @@ async fn consumers_in_a_poll_that_cannot_be_broken_off_keep_their_budget_after_i
     assert_eq!(report.finished[0].took, secs(25) - Duration::from_millis(100));
     assert_eq!(begun.elapsed(), secs(25 + 3) - Duration::from_millis(100));
     assert!(begun.elapsed() <= config.until_end_of(Level::Metrics));
+}
+
+/// Milliseconds of a budget, and of the time that the driver of its level takes.
+fn any_level() -> impl Strategy<Value = (u64, u64)> {
+    (1_u64..20_000, 0_u64..40_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whatever_drivers_take_no_level_exceeds_its_time_and_all_are_accounted_for(
+        levels in prop::array::uniform7(any_level()),
+        poll in 0_u64..60_000,
+    ) {
+        let budget = |level: Level| Duration::from_millis(levels[level as usize].0);
+        let config = LifecycleConfig::default()
+            .with_drain_delay(budget(Level::Readiness))
+            .with_listener(budget(Level::Listener))
+            .with_requests(budget(Level::Requests))
+            .with_consumers(budget(Level::Consumers))
+            .with_longest_poll(Duration::from_millis(poll))
+            .with_producers(budget(Level::Producers))
+            .with_support(budget(Level::Support))
+            .with_metrics(budget(Level::Metrics));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let (report, begun, ended) = runtime.unwrap().block_on(async {
+            let mut lifecycle = Lifecycle::new(config).unwrap();
+            for level in Level::ALL {
+                let takes = Duration::from_millis(levels[level as usize].1);
+                lifecycle.spawn(level, level.as_str(), move |stop| async move {
+                    stop.requested().await;
+                    tokio::time::sleep(takes).await;
+                    Ok::<_, std::io::Error>(())
+                });
+            }
+            lifecycle.trigger().shut_down();
+            let begun = Instant::now();
+            (lifecycle.run().await, begun, Instant::now())
+        });
+        // The paused clock moves in whole milliseconds.
+        let rounding = Duration::from_millis(7);
+        prop_assert!(ended - begun <= config.until_end_of(Level::Metrics) + rounding, "{report}");
+        prop_assert_eq!(report.finished.len() + report.abandoned.len(), Level::ALL.len());
+        for level in &report.levels {
+            let late = level.took.saturating_sub(config.budget(level.level));
+            let poll = if level.level == Level::Consumers { config.longest_poll } else { Duration::ZERO };
+            prop_assert!(late <= poll + rounding, "{report}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,9 +50,13 @@ async fn a_panic_ends_its_own_connection_only() {
     let mut unlucky = Connection::open(running.address).await.unwrap();
     assert!(unlucky.get("/panic").await.is_err());
     assert_eq!(other.get("/").await.unwrap().status, 200);
+    // Over HTTP/2 its own stream only.
+    let (mut client, _connection) = http2(running.address).await;
+    assert!(client.send_request(http2_get("/panic")).await.is_err());
+    assert_eq!(client.send_request(http2_get("/")).await.unwrap().status(), 200);
     running.stopper.stop(LONG);
     let report = running.end().await;
-    assert_eq!((report.panics, report.requests_abandoned), (1, 0));
+    assert_eq!((report.panics, report.requests_abandoned), (2, 0));
 }
 
 #[tokio::test]
