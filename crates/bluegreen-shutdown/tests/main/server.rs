@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bluegreen_core::Stop;
@@ -211,4 +212,44 @@ async fn a_client_that_stops_reading_is_counted_although_its_handler_is_done() {
     running.stopper.stop(Duration::from_millis(50));
     let report = running.end().await;
     assert_eq!((report.requests_abandoned, report.connections_cut), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_on_its_way_when_the_listener_closes_is_answered() {
+    let running = start(ServerConfig::default()).await;
+    let mut idle = Connection::open(running.address).await.unwrap();
+    idle.get("/").await.unwrap();
+    running.stopper.stop(LONG);
+    running.listener_closed().await;
+    let answer = idle.get("/").await.unwrap();
+    assert_eq!((answer.body.as_str(), answer.closes), ("hello", true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_blocks_its_thread_does_not_hold_up_the_report() {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
+    let service = tower::service_fn(move |_: http::Request<hyper::body::Incoming>| {
+        let blocked = Arc::clone(&blocked);
+        async move {
+            blocked.lock().unwrap().recv().ok();
+            Ok::<_, Infallible>(http::Response::new(String::new()))
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stopper, stop) = Stop::new();
+    let server = Server::new(listener, service);
+    let in_flight = server.in_flight();
+    let server = tokio::spawn(server.run(stop));
+    let mut connection = Connection::open(address).await.unwrap();
+    connection.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    // No timer: a blocked worker may be the one that would have fired it.
+    while in_flight.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    stopper.stop(Duration::ZERO);
+    let report = tokio::time::timeout(LONG, server).await;
+    drop(release);
+    assert_eq!(report.unwrap().unwrap().unwrap().requests_abandoned, 1);
 }

@@ -13,10 +13,15 @@ use crate::http1::Connection;
 use crate::process::Process;
 use crate::running::{LONG, http2, http2_get, start, websocket};
 
+/// No time-out but the shutdown's own ends a connection.
+fn patient() -> ServerConfig {
+    ServerConfig::default().with_header_timeout(10 * LONG).with_idle_timeout(10 * LONG)
+}
+
 /// axum #3478, hyper's graceful shutdown: a client that stops amid a head is waited for.
 #[tokio::test]
 async fn a_half_sent_head_does_not_hold_up_the_end() {
-    let running = start(ServerConfig::default()).await;
+    let running = start(patient()).await;
     let mut halves = Vec::new();
     for text in ["GET / HT", "PRI"] {
         let mut connection = Connection::open(running.address).await.unwrap();
@@ -35,7 +40,7 @@ async fn a_half_sent_head_does_not_hold_up_the_end() {
 /// Go #22682: a connection on which nothing was ever sent counts as busy.
 #[tokio::test]
 async fn a_connection_that_never_sent_a_byte_is_not_busy() {
-    let running = start(ServerConfig::default()).await;
+    let running = start(patient()).await;
     let mut silent = Connection::open(running.address).await.unwrap();
     let mut prefaced = Connection::open(running.address).await.unwrap();
     prefaced.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -49,7 +54,7 @@ async fn a_connection_that_never_sent_a_byte_is_not_busy() {
 /// Node's `server.close()` before version 19: keep-alive connections stay until the client leaves.
 #[tokio::test]
 async fn an_idle_keep_alive_connection_does_not_hold_up_the_end() {
-    let running = start(ServerConfig::default()).await;
+    let running = start(patient()).await;
     let mut idle = Connection::open(running.address).await.unwrap();
     idle.get("/").await.unwrap();
     let (mut client, idle_http2) = http2(running.address).await;

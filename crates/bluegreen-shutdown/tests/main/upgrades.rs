@@ -189,7 +189,8 @@ async fn a_closed_websocket_leaves_nothing_behind() {
         socket.close(None).await.unwrap();
         while let Some(Ok(_)) = socket.next().await {}
     }
-    running.stopper.stop(LONG);
+    let _mute = websocket(running.address, "/mute").await;
+    running.stopper.stop(Duration::from_millis(50));
     let report = running.end().await;
-    assert_eq!((report.connections, report.upgrades_cut), (20, 0));
+    assert_eq!((report.connections, report.upgrades_cut), (21, 1));
 }
