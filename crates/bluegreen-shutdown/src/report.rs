@@ -215,11 +215,11 @@ impl ShutdownReport {
     fn write_cut(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (requests, upgrades) = (self.requests_abandoned, self.upgrades_cut);
         if requests > 0 {
-            let connections = self.connections_cut;
-            write!(f, "\n  {requests} requests abandoned on {connections} connections")?;
+            let connections = number(self.connections_cut, "connection");
+            write!(f, "\n  {} abandoned on {connections}", number(requests, "request"))?;
         }
         if upgrades > 0 {
-            write!(f, "\n  {upgrades} upgraded connections cut")?;
+            write!(f, "\n  {} cut", number(upgrades, "upgraded connection"))?;
         }
         for request in &self.abandoned_requests {
             write!(f, "\n    {request}")?;
@@ -230,6 +230,11 @@ impl ShutdownReport {
             more => write!(f, "\n    and {more} more"),
         }
     }
+}
+
+fn number(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ use crate::settings::Settings;
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).init();
     match serve().await {
-        Ok(report) => report.exit_code(),
+        // Returning would wait for look-ups that block a thread.
+        Ok(report) => report.exit(),
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

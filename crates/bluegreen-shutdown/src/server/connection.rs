@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::ServerConfig;
 use super::activity::{Limits, Verdict};
-use super::counted::Counted;
+use super::counted::{Counted, Line};
 use super::roster::Place;
 use super::watched::Watched;
 use crate::driver::BoxError;
@@ -49,8 +49,8 @@ where
         let Self { service, config, in_flight, leaving, panics, close, place } = self;
         let activity = Arc::clone(place.activity());
         let service = TowerToHyperService::new(service);
-        let counted =
-            Counted { service, in_flight, activity: Arc::clone(&activity), leaving, panics };
+        let line = Line { activity: Arc::clone(&activity), in_flight, leaving, panics };
+        let counted = Counted { service, line: Arc::new(line) };
         let io = TokioIo::new(Watched::new(stream, place));
         let builder = auto::Builder::new(TokioExecutor::new());
         let connection = builder.serve_connection_with_upgrades(io, counted);

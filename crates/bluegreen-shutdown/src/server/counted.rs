@@ -22,8 +22,14 @@ use super::activity::Activity;
 /// A service whose requests are counted.
 pub(super) struct Counted<S> {
     pub(super) service: TowerToHyperService<S>,
-    pub(super) in_flight: InFlight,
+    pub(super) line: Arc<Line>,
+}
+
+/// What the requests of one connection share. Each holds this alone: a reference count that all
+/// connections share would be fought over by their threads.
+pub(super) struct Line {
     pub(super) activity: Arc<Activity>,
+    pub(super) in_flight: InFlight,
     pub(super) leaving: Arc<AtomicBool>,
     pub(super) panics: Arc<AtomicU64>,
 }
@@ -37,14 +43,10 @@ where
     type Future = CountedFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let number = self.activity.request_begins(request.method(), request.uri(), Instant::now());
-        let (guard, activity) = (self.in_flight.enter(), Arc::clone(&self.activity));
-        let panics = Arc::clone(&self.panics);
-        let under_way = UnderWay { _guard: guard, activity, number, panics };
-        let http1 = (request.version() < Version::HTTP_2).then(|| Http1 {
-            leaving: Arc::clone(&self.leaving),
-            connects: request.method() == Method::CONNECT,
-        });
+        let (line, connects) = (Arc::clone(&self.line), request.method() == Method::CONNECT);
+        let number = line.activity.request_begins(request.method(), request.uri(), Instant::now());
+        let under_way = UnderWay { _guard: line.in_flight.enter(), line, number };
+        let http1 = (request.version() < Version::HTTP_2).then_some(Http1 { connects });
         let future = hyper::service::Service::call(&self.service, request);
         CountedFuture { future, http1, under_way: Some(under_way) }
     }
@@ -52,14 +54,14 @@ where
 
 /// What HTTP/1 says in the head of an answer and HTTP/2 says otherwise: there `Connection` is
 /// forbidden (hyper drops it with a warning) and GOAWAY does its work.
+#[derive(Clone, Copy)]
 struct Http1 {
-    leaving: Arc<AtomicBool>,
     connects: bool,
 }
 
 impl Http1 {
     /// Whether the connection belongs to the handler after this answer.
-    fn hands_over(&self, status: StatusCode) -> bool {
+    fn hands_over(self, status: StatusCode) -> bool {
         status == StatusCode::SWITCHING_PROTOCOLS || (self.connects && status.is_success())
     }
 }
@@ -67,14 +69,17 @@ impl Http1 {
 /// A request under way; dropping it ends it.
 struct UnderWay {
     _guard: Option<InFlightGuard>,
-    activity: Arc<Activity>,
+    line: Arc<Line>,
     number: u64,
-    panics: Arc<AtomicU64>,
 }
 
 impl UnderWay {
     fn hands_over(&self) {
-        self.activity.upgraded(self.number);
+        self.line.activity.upgraded(self.number);
+    }
+
+    fn is_to_leave(&self) -> bool {
+        self.line.leaving.load(Ordering::Relaxed)
     }
 }
 
@@ -82,9 +87,9 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         // Over HTTP/2 each stream is a task of hyper's, which nobody else looks after.
         if std::thread::panicking() {
-            self.panics.fetch_add(1, Ordering::Relaxed);
+            self.line.panics.fetch_add(1, Ordering::Relaxed);
         }
-        self.activity.request_ends(self.number, Instant::now());
+        self.line.activity.request_ends(self.number, Instant::now());
     }
 }
 
@@ -110,11 +115,11 @@ where
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
         let under_way = this.under_way.take();
-        if let Some(http1) = this.http1 {
+        if let (Some(http1), Some(request)) = (*this.http1, &under_way) {
             if http1.hands_over(response.status()) {
                 // Its `Connection: upgrade` stays: a websocket that begins in the drain delay works.
-                under_way.iter().for_each(UnderWay::hands_over);
-            } else if http1.leaving.load(Ordering::Relaxed) {
+                request.hands_over();
+            } else if request.is_to_leave() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }

@@ -295,8 +295,8 @@ async fn what_does_not_end_by_the_deadline_is_cut_and_named_and_the_rest_is_answ
     for line in [
         "shutdown incomplete",
         "driver http finished in",
-        "1 requests abandoned on 1 connections",
-        "1 upgraded connections cut",
+        "1 request abandoned on 1 connection",
+        "1 upgraded connection cut",
         "request GET /endless cut after",
         "upgraded connection GET /mute cut after",
     ] {

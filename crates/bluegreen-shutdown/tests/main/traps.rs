@@ -200,8 +200,8 @@ async fn a_second_signal_ends_the_process_at_once() {
         "driver blocked abandoned",
         "driver http abandoned",
         "driver audit log abandoned",
-        "1 requests abandoned on 1 connections",
-        "1 upgraded connections cut",
+        "1 request abandoned on 1 connection",
+        "1 upgraded connection cut",
         "request GET /endless cut after",
         "upgraded connection GET /mute cut after",
     ] {
