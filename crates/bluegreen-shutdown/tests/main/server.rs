@@ -121,6 +121,9 @@ fn a_timeout_of_zero_is_refused_by_name() {
 #[tokio::test]
 async fn what_is_not_done_at_the_deadline_is_cut_counted_and_named() {
     let running = start(ServerConfig::default()).await;
+    // Loses nothing, and is not counted.
+    let mut idle = Connection::open(running.address).await.unwrap();
+    idle.get("/").await.unwrap();
     let mut slow = Connection::open(running.address).await.unwrap();
     slow.send("GET /slow?token=secret HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
     running.under_way(1).await;
