@@ -192,10 +192,11 @@ impl Activity {
         self.state().unsent = true;
     }
 
-    /// Whether a request is under way, or may begin at any time without a sign before.
+    /// Whether a request is under way or its answer not wholly sent, or one may begin at any time
+    /// without a sign before.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        !state.requests.is_empty() || state.multiplexed
+        !state.requests.is_empty() || state.unsent || state.multiplexed
     }
 
     pub(super) fn look(&self, now: Instant, limits: Limits) -> Verdict {
@@ -302,6 +303,7 @@ mod tests {
         let request = begin(&activity, "/", start);
         activity.blocked();
         activity.request_ends(request, start);
+        assert!(activity.is_busy(), "it is told to end once the answer is sent");
         let told = limits().last_call().goodbye();
         assert!(matches!(activity.look(at(start, 600), told), Verdict::LookAgain(_)));
         assert_eq!(activity.unfinished(at(start, 600)).requests, 1);

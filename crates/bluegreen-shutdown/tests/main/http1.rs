@@ -27,6 +27,10 @@ impl Connection {
         self.stream.get_mut().write_all(text.as_bytes()).await
     }
 
+    pub(crate) async fn read_exact(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.stream.read_exact(bytes).await.map(drop)
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn get(&mut self, path: &str) -> std::io::Result<Answer> {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await?;

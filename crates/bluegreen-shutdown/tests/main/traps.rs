@@ -51,6 +51,21 @@ async fn a_connection_that_never_sent_a_byte_is_not_busy() {
     prefaced.closed().await;
 }
 
+/// HTTP/2 ends when the client has answered a ping, which one that is gone never does.
+#[tokio::test]
+async fn an_http2_client_that_is_gone_does_not_hold_up_the_end() {
+    let running = start(patient()).await;
+    let mut gone = Connection::open(running.address).await.unwrap();
+    // The preface and empty settings make a connection; nothing is answered from then on.
+    gone.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut settings = [0; 9];
+    gone.read_exact(&mut settings).await.unwrap();
+    running.stopper.stop(LONG);
+    assert_eq!(running.end().await.connections_cut, 0);
+    let goaway = 7;
+    assert!(gone.closed().await.contains(&goaway));
+}
+
 /// Node's `server.close()` before version 19: keep-alive connections stay until the client leaves.
 #[tokio::test]
 async fn an_idle_keep_alive_connection_does_not_hold_up_the_end() {
