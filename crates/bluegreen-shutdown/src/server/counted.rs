@@ -128,6 +128,7 @@ where
 }
 
 pin_project! {
+    /// hyper drops it after the last frame, and the request ends.
     pub(super) struct CountedBody<B> {
         #[pin]
         body: B,
@@ -143,12 +144,7 @@ impl<B: Body> Body for CountedBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
-        if frame.is_none() {
-            *this.under_way = None;
-        }
-        Poll::Ready(frame)
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
