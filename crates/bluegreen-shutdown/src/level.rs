@@ -10,12 +10,13 @@ pub enum Level {
     Readiness,
     /// What lets work in: listeners, accept loops, schedulers.
     Listener,
-    /// Requests under way are answered.
+    /// Requests under way are answered; streams and websockets end.
     Requests,
     /// Messages under way are handled. Consumers are asked to stop receiving at the signal
     /// already; this is when they must be done.
     Consumers,
-    /// What sends for the work above, and hooks: producers, outboxes, audit logs.
+    /// What sends for the work above, and hooks: producers, outboxes, audit logs. They end one
+    /// after the other, in the order in which they were declared.
     Producers,
     /// What the work above stood on: followers, monitors, the refreshing of health.
     Support,

@@ -35,6 +35,8 @@ pub struct Lifecycle {
     turns: Turns,
     early: watch::Sender<Vec<EarlyEnd>>,
     failed: Vec<(String, DriverEnd)>,
+    // Whether a signal has asked for the end already; the next one forces it.
+    signaled: bool,
 }
 
 /// Asks a process to end, from within. Cloning is cheap.
@@ -72,6 +74,7 @@ impl Lifecycle {
             turns: Turns::default(),
             early: watch::Sender::default(),
             failed: Vec::new(),
+            signaled: false,
         })
     }
 
@@ -231,7 +234,7 @@ impl Lifecycle {
 
     /// Waits for `SIGTERM`, `SIGINT`, a [`Trigger`] or the end of an essential driver, then goes
     /// through the levels, each until its drivers are done or its time is over. A second signal
-    /// ends it at once, whatever began it.
+    /// ends it at once; the first one that comes while the process ends by itself does not.
     ///
     /// Dropped, it ends the drivers at once.
     pub async fn run(mut self) -> ShutdownReport {

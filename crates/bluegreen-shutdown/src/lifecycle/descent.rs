@@ -14,13 +14,14 @@ use crate::{Level, Signal};
 const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 enum Step {
-    Again(Signal),
+    Signal(Signal),
     Ended(Ended),
     DeadlinePassed,
 }
 
 impl Lifecycle {
     pub(super) async fn descend(mut self, cause: Cause) -> ShutdownReport {
+        self.signaled = matches!(cause, Cause::Signal(_));
         let mut report = ShutdownReport::new(cause);
         report.failed = std::mem::take(&mut self.failed);
         let signal = Instant::now();
@@ -114,7 +115,12 @@ impl Lifecycle {
     ) -> LevelEnd {
         while !done(&self.drivers) {
             match self.step(deadline).await {
-                Step::Again(signal) => {
+                // The orchestrator's, for a process that was ending by itself: it is.
+                Step::Signal(signal) if !self.signaled => {
+                    tracing::info!(%signal, "a signal; already shutting down");
+                    self.signaled = true;
+                }
+                Step::Signal(signal) => {
                     tracing::warn!(%signal, "a second signal: ending at once");
                     return LevelEnd::Forced;
                 }
@@ -128,7 +134,7 @@ impl Lifecycle {
     async fn step(&mut self, deadline: Instant) -> Step {
         tokio::select! {
             biased;
-            signal = self.signals.next() => Step::Again(signal),
+            signal = self.signals.next() => Step::Signal(signal),
             ended = self.drivers.next_end() => Step::Ended(ended),
             () = sleep_until(deadline) => Step::DeadlinePassed,
         }

@@ -60,7 +60,10 @@ async fn serve(scene: &str, address: &str) {
     let router = router.route("/ready", get(ready)).route("/work", get(work));
     lifecycle.serve("http", listener, router);
     match scene {
-        "blocked" => {
+        "blocked" | "blocked by itself" => {
+            if scene != "blocked" {
+                lifecycle.trigger().shut_down();
+            }
             lifecycle.spawn(Level::Readiness, "blocked", |stop| async move {
                 stop.requested().await;
                 println!("blocking");

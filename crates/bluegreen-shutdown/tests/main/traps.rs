@@ -225,6 +225,22 @@ async fn a_second_signal_ends_the_process_at_once() {
     drop(mute);
 }
 
+/// A process that ends by itself is stopped by its orchestrator as well: that is no second signal.
+#[tokio::test]
+async fn the_first_signal_does_not_force_a_process_that_ends_by_itself() {
+    let ends = [(&[Signal::TERM][..], 2), (&[Signal::TERM, Signal::INT][..], 3)];
+    for (signals, code) in ends {
+        let mut process = Process::start("blocked by itself");
+        process.line("blocking").await;
+        for signal in signals {
+            process.signal(*signal);
+        }
+        let (text, status) = process.end().await;
+        assert!(text.contains("(requested by the program)"), "{text}");
+        assert_eq!(status.code(), Some(code), "{text}");
+    }
+}
+
 /// tokio-graceful-shutdown #50: `spawn_blocking` (a DNS look-up) keeps the runtime alive after the
 /// shutdown has ended well.
 #[tokio::test]
