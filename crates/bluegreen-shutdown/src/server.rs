@@ -124,7 +124,7 @@ impl<S> Server<S> {
     }
 
     /// The requests under way, from the last byte of the head to the last byte of the answer's
-    /// body.
+    /// body; that of a websocket ends with its handshake.
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.clone()

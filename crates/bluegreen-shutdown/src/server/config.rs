@@ -14,7 +14,8 @@ pub struct ServerConfig {
     /// closes a connection on which a request is on its way, and the client sees a 502. Default:
     /// 75 s.
     pub idle_timeout: Duration,
-    /// How many connections may be open at once; further ones wait unaccepted. Default: no limit.
+    /// How many connections may be open at once, websockets among them; further ones wait
+    /// unaccepted. Default: no limit.
     pub max_connections: Option<NonZeroUsize>,
 }
 
