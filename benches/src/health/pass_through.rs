@@ -21,6 +21,9 @@ async fn bare(_: Request<Body>) -> Result<Response<String>, Infallible> {
     Ok(Response::new("hello".to_owned()))
 }
 
+/// A layer's state: a pointer, which takes room, where the function itself takes none.
+type OwnBody = fn(Response<Body>) -> Response<Either<Body, Full<Bytes>>>;
+
 /// The same response with a body type of its own.
 fn own_body(response: Response<Body>) -> Response<Either<Body, Full<Bytes>>> {
     response.map(Either::Left)
@@ -35,8 +38,7 @@ pub(super) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
     // does nothing but to have a state and a body type of its own: axum clones the one and boxes
     // the other at every request.
     let nothing = scene::routes().layer(Identity::new());
-    let own_body: fn(Response<Body>) -> Response<Either<Body, Full<Bytes>>> = own_body;
-    let own_body = scene::routes().layer(MapResponseLayer::new(own_body));
+    let own_body = scene::routes().layer(MapResponseLayer::new(own_body as OwnBody));
     let within = scene::routes().layer(health.layer());
     let tower_alone = service_fn(bare);
     let tower_around = health.layer().layer(service_fn(bare));

@@ -40,9 +40,9 @@ pub(crate) struct Published {
 
 impl Board {
     pub(crate) fn new(setting: Setting, first: Snapshot, good_until: Instant) -> Self {
+        let events = broadcast::Sender::new(event::kept(first.checks.len()));
         let published = Published::new(first, &setting, good_until);
-        let published = ArcSwap::from_pointee(published);
-        Self { published, setting, events: broadcast::Sender::new(event::KEPT) }
+        Self { published: ArcSwap::from_pointee(published), setting, events }
     }
 
     /// Puts up a snapshot that is good until that moment; answers the one before it.

@@ -96,15 +96,18 @@ impl HealthBuilder {
         let Self { who, config, draining, probes, groups, authorize } = self;
         config.check()?;
         for (at, (name, probe)) in probes.iter().enumerate() {
-            if name.is_empty() || probes.iter().skip(at + 1).any(|(other, _)| other == name) {
+            let plain = !name.is_empty() && !name.contains(|c: char| c == ':' || c.is_control());
+            if !plain || probes.iter().skip(at + 1).any(|(other, _)| other == name) {
                 return Err(HealthError::Name { found: name.clone() });
             }
             config.check_probe(name, probe)?;
         }
-        if let Some(Group { name, tags }) =
-            groups.iter().find(|group| !probes.iter().any(|(_, probe)| group.holds(&probe.tags)))
-        {
-            return Err(HealthError::Group { group: name.clone(), tags: tags.clone() });
+        for Group { name, tags } in &groups {
+            let unknown = |tag: &&String| !probes.iter().any(|(_, probe)| probe.tags.contains(tag));
+            let unknown: Vec<_> = tags.iter().filter(unknown).cloned().collect();
+            if tags.is_empty() || !unknown.is_empty() {
+                return Err(HealthError::Group { group: name.clone(), tags: unknown });
+            }
         }
         let names = groups.iter().map(|group| group.name.as_str());
         let paths = PathTable::new(config.paths.clone(), names)?;

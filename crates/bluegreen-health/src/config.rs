@@ -10,17 +10,21 @@ use crate::{HealthError, HealthPaths, Probe};
 #[non_exhaustive]
 pub struct HealthConfig {
     /// The time between two runs of a probe, unless the probe has its own; each is drawn anew
-    /// within a tenth of it, so that a fleet does not probe in step. Default: 5 s.
+    /// within a tenth of it, so that a fleet does not probe in step. Above zero, at most a day.
+    /// Default: 5 s.
     pub interval: Duration,
-    /// How long one run may take, unless the probe has its own. Default: 3 s.
+    /// How long one run may take, unless the probe has its own. Above zero, at most a day.
+    /// Default: 3 s.
     pub timeout: Duration,
-    /// After how many failures in a row a probe counts as failed; until then it is shown as
-    /// degraded. Default: 2.
+    /// After how many failures in a row a probe counts as failed, unless the probe has its own;
+    /// until then it is shown as degraded. Default: 2.
     pub fall: NonZeroU32,
-    /// After how many passes in a row a failed probe counts as healthy. Default: 1.
+    /// After how many passes in a row a failed or new probe counts as healthy, unless the probe has
+    /// its own. Default: 1.
     pub rise: NonZeroU32,
     /// The age at which results no longer count, as what refreshes them may be dead. Default:
-    /// for each probe three of its intervals and its time-out.
+    /// for each probe three of its intervals and its time-out. At least two intervals and a
+    /// time-out of every probe, at most a week.
     pub staleness: Option<Duration>,
     /// Where the answers are found.
     pub paths: HealthPaths,
@@ -113,9 +117,10 @@ impl HealthConfig {
         self.staleness.unwrap_or_else(otherwise)
     }
 
-    /// The age at which it shows that nobody is here, where there is no probe.
+    /// The age at which it shows that nobody is here, where there is no probe and only a beat.
     pub(crate) fn staleness_without_probes(&self) -> Duration {
-        self.staleness.unwrap_or_else(|| self.interval.saturating_mul(3))
+        let least = self.interval.saturating_mul(3);
+        self.staleness.map_or(least, |staleness| staleness.max(least))
     }
 
     pub(crate) fn check(&self) -> Result<(), HealthError> {
@@ -125,9 +130,10 @@ impl HealthConfig {
             }
         }
         if let Some(value) = self.staleness
-            && value < self.interval.saturating_mul(2)
+            && (value.is_zero() || value > STALEST)
         {
-            return Err(HealthError::Duration { field: "staleness", value, bound: FRESH });
+            let bound = "above zero, at most a week";
+            return Err(HealthError::Duration { field: "staleness", value, bound });
         }
         Ok(())
     }
@@ -151,6 +157,8 @@ impl HealthConfig {
 
 /// Beyond it a time-out is none.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Beyond it a bound of staleness is none; the default for the longest interval is below it.
+const STALEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const FITTING: &str = "above zero, at most a day";
 const FRESH: &str = "at least two intervals and a time-out of every probe";
 

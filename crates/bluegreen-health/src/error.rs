@@ -24,24 +24,27 @@ pub enum HealthError {
         /// What was found.
         value: Duration,
     },
-    /// A probe's name is empty or taken.
-    #[error("the probe name {found:?} is empty or taken")]
+    /// A probe's name is none, or is given twice.
+    #[error(
+        "the probe name {found:?} does not fit: it must not be empty, hold no colon and no control \
+         character, and be given once"
+    )]
     Name {
         /// The name that was found.
         found: String,
     },
-    /// A group is of no probe at all.
-    #[error("the group {group:?} is of no probe: none is tagged with any of {tags:?}")]
+    /// A group has a tag that no probe has, or none at all.
+    #[error("the group {group:?} is of no probe by {tags:?}")]
     Group {
         /// The group's name.
         group: String,
-        /// Its tags.
+        /// Its tags that no probe has.
         tags: Vec<String>,
     },
     /// A path is none, or is given twice, perhaps by the name of a group.
     #[error(
-        "the path {found:?} does not fit: it must begin with a slash, hold visible ASCII other \
-         than ? and #, and be given once"
+        "the path {found:?} does not fit: it must begin with a slash and not end with one, \
+         hold no two in a row and visible ASCII other than ? and #, and be given once"
     )]
     Path {
         /// The path that was found.

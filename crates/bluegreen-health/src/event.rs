@@ -7,14 +7,16 @@ use crate::{FaultKind, Status};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HealthEvent {
-    /// The process is another than before: what its load balancer sees.
+    /// The process is another than before: what its load balancer sees. That results have become
+    /// too old has no event, since nobody is left to tell it; [`Health::status`](crate::Health)
+    /// knows.
     Status {
         /// How it was.
         from: Status,
         /// How it is.
         to: Status,
     },
-    /// Every critical probe has passed once.
+    /// Every critical probe has passed, `rise` times in a row.
     Started,
     /// A check has changed, in its status or in the way it fails.
     Check {
@@ -27,7 +29,8 @@ pub enum HealthEvent {
         /// In which way the last run failed.
         kind: Option<FaultKind>,
     },
-    /// So many events were lost here, as nobody took them for too long: 64 are kept.
+    /// So many events were lost here, as nobody took them for too long: 64 are kept, or four for
+    /// each probe if these are more.
     Missed(u64),
 }
 
@@ -53,8 +56,10 @@ pub struct HealthEvents {
     receiver: Receiver<HealthEvent>,
 }
 
-/// How many events wait for one who takes them slowly.
-pub(crate) const KEPT: usize = 64;
+/// How many events wait for one who takes them slowly: all probes may change at once.
+pub(crate) fn kept(probes: usize) -> usize {
+    probes.saturating_mul(4).max(64)
+}
 
 impl HealthEvents {
     pub(crate) const fn new(receiver: Receiver<HealthEvent>) -> Self {

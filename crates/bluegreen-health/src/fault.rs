@@ -1,18 +1,19 @@
 mod cause;
+mod failure;
 mod kind;
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::time::Duration;
 
 pub use kind::FaultKind;
 
-pub(crate) use cause::{chain, has_system_error, kind_of};
+pub(crate) use cause::{has_system_error, kind_of};
+pub(crate) use failure::Failure;
 
 /// Why a probe failed: a kind and a message that anybody may read, and a cause that only the log
 /// and those whom you authorize get to see.
 ///
-/// Any error becomes one with `?`; what it says never shows in a public answer. Where a system
+/// Any error becomes one with `?`, others with [`because`](Self::because); what it says never shows in a public answer. Where a system
 /// error is among its causes, it decides the kind: a refused connection is
 /// [`Unreachable`](FaultKind::Unreachable), one that broke off
 /// [`Disconnected`](FaultKind::Disconnected). It is no [`Error`](std::error::Error) itself, which
@@ -54,20 +55,36 @@ impl Fault {
         self
     }
 
+    /// The fault that an error stands for, as `?` makes it: for errors that `?` does not take, a
+    /// boxed one, an `anyhow::Error` or a plain text.
+    ///
+    /// ```
+    /// # use bluegreen_health::{Fault, Probe};
+    /// # async fn ping() -> Result<(), Box<dyn std::error::Error + Send + Sync>> { Ok(()) }
+    /// let probe = Probe::new(|| async { ping().await.map_err(Fault::because) });
+    /// ```
+    #[must_use]
+    pub fn because(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        Self::new(kind_of(cause.as_ref()).unwrap_or(FaultKind::Failed)).caused_by(cause)
+    }
+
     /// In which way it failed.
     #[must_use]
     pub const fn kind(&self) -> FaultKind {
         self.kind
     }
 
-    pub(crate) fn timed_out(after: Duration) -> Self {
-        Self::new(FaultKind::TimedOut).with_message(format!("timed out after {after:?}"))
+    /// What everybody may read.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
     }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Fault {
     fn from(error: E) -> Self {
-        Self::new(kind_of(&error).unwrap_or(FaultKind::Failed)).caused_by(error)
+        Self::because(error)
     }
 }
 

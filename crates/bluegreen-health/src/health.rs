@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bluegreen_core::ServiceIdentity;
 
 use crate::board::Board;
-use crate::layer::Nowhere;
+use crate::layer::{Nowhere, Pages};
 use crate::{HealthBuilder, HealthEvents, HealthLayer, HealthService, Snapshot, Status};
 
 /// How this process is: a cheap handle that always has the answer at hand.
@@ -52,7 +52,7 @@ impl Health {
     /// The same answers as a service for a port of their own; other paths are not found.
     #[must_use]
     pub fn service(&self) -> HealthService<Nowhere> {
-        HealthService::new(Nowhere::new(), self.clone())
+        HealthService::new(Nowhere::new(), self.clone(), Pages::All)
     }
 
     pub(crate) fn board(&self) -> &Board {

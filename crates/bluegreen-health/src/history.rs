@@ -2,10 +2,10 @@
 
 use bluegreen_core::RiseFall;
 
-use crate::fault::chain;
+use crate::fault::Failure;
 use crate::probe::Outcome;
 use crate::snapshot::LastRun;
-use crate::{Check, Fault, HealthConfig, Probe, Status};
+use crate::{Check, HealthConfig, Probe, Status};
 
 /// The results of one probe so far.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ impl History {
             last_run: None,
         };
         // Fail-closed at birth: one that never passed must not take part in anything.
-        let state = RiseFall::starting_bad(config.rise, config.fall);
+        let (rise, fall) = probe.thresholds.unwrap_or((config.rise, config.fall));
+        let state = RiseFall::starting_bad(rise, fall);
         Self { shared: probe.shared, state, check }
     }
 
@@ -46,7 +47,7 @@ impl History {
         let good = match &outcome {
             Ok(_) => true,
             // Partial faults keep a running process in service; they do not let a new one in.
-            Err(fault) => fault.partial && self.check.started,
+            Err(failure) => failure.partial && self.check.started,
         };
         self.state.observe(good);
         let check = &mut self.check;
@@ -65,9 +66,8 @@ impl History {
                 check.observed = pass.observed;
                 check.message = (!self.state.is_good()).then(|| "recovering".into());
             }
-            Err(Fault { kind, message, cause, .. }) => {
-                (check.kind, check.message) = (Some(kind), Some(message));
-                check.cause = cause.map(|cause| chain(cause.as_ref()));
+            Err(Failure { kind, message, cause, .. }) => {
+                (check.kind, check.message, check.cause) = (Some(kind), Some(message), cause);
             }
         }
     }
@@ -77,7 +77,7 @@ impl History {
 mod tests {
     use super::*;
     use crate::snapshot::Overall;
-    use crate::{FaultKind, Pass};
+    use crate::{Fault, FaultKind, Pass};
     use proptest::prelude::*;
     use std::num::NonZeroU32;
     use std::time::{Duration, UNIX_EPOCH};
@@ -97,8 +97,8 @@ mod tests {
     fn outcome(letter: char) -> Outcome {
         match letter {
             '+' => Ok(Pass::new()),
-            '~' => Err(Fault::new(FaultKind::Throttled)),
-            _ => Err(Fault::new(FaultKind::Unreachable)),
+            '~' => Err(Fault::new(FaultKind::Throttled).into()),
+            _ => Err(Fault::new(FaultKind::Unreachable).into()),
         }
     }
 
@@ -146,11 +146,22 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_may_have_thresholds_of_its_own() {
+        let (rise, fall) = (NonZeroU32::new(2).unwrap(), NonZeroU32::new(3).unwrap());
+        let own = probe().with_thresholds(rise, fall);
+        assert_eq!(weights(&own, (1, 1), "++---"), "uhddu");
+        let mut history = history(&own, 1, 1);
+        history.observe(outcome('+'), RUN);
+        assert_eq!(history.check().message.as_deref(), Some("recovering"));
+        assert!(!history.check().started);
+    }
+
+    #[test]
     fn the_last_fault_is_told_in_its_own_words() {
         let mut history = history(&probe(), 1, 2);
         assert_eq!(history.check().message.as_deref(), Some("not checked yet"));
         let denied = Fault::new(FaultKind::Denied).caused_by("user admin, password 123");
-        history.observe(Err(denied), RUN);
+        history.observe(Err(denied.into()), RUN);
         let check = history.check();
         assert_eq!(check.cause.as_deref(), Some("user admin, password 123"));
         assert_eq!(check.message.as_deref(), Some("access denied"));
@@ -159,6 +170,9 @@ mod tests {
         let check = history.check();
         assert_eq!((check.message.as_deref(), check.observed[0].value), (None, 3));
         assert_eq!((check.kind, check.cause.as_deref()), (None, None));
+        // A number that was seen once is not seen now.
+        history.observe(outcome('-'), RUN);
+        assert_eq!(history.check().observed, []);
     }
 
     proptest! {

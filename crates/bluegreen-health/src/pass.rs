@@ -25,10 +25,12 @@ impl Pass {
         Self::default()
     }
 
-    /// The same with a number to show.
+    /// The same with a number to show, in place of an earlier one of that name.
     #[must_use]
     pub fn observing(mut self, name: impl Into<Cow<'static, str>>, value: u64) -> Self {
-        self.observed.push(Observed { name: name.into(), value });
+        let name = name.into();
+        self.observed.retain(|observed| observed.name != name);
+        self.observed.push(Observed { name, value });
         self
     }
 }

@@ -73,6 +73,8 @@ impl PathTable {
         );
         for (at, (path, _)) in pages.iter().enumerate() {
             let plain = path.starts_with('/')
+                && !path.contains("//")
+                && (!path.ends_with('/') || path == "/")
                 && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
             if !plain || pages.iter().skip(at + 1).any(|(other, _)| other == path) {
                 return Err(HealthError::Path { found: path.clone() });
@@ -123,10 +125,12 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(found(table(twice, &[])), "/health");
-        for base in ["health", "", "/he alth", "/health?", "/h\u{e9}"] {
+        for base in ["health", "", "/", "/health/", "//health", "/he alth", "/health?", "/h\u{e9}"]
+        {
             assert!(found(table(HealthPaths::under(base), &[])).starts_with(base), "{base}");
         }
         assert_eq!(found(table(HealthPaths::default(), &["live"])), "/health/live");
         assert_eq!(found(table(HealthPaths::default(), &["a", "a"])), "/health/a");
+        assert_eq!(found(table(HealthPaths::default(), &[""])), "/health/");
     }
 }

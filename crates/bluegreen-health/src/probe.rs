@@ -1,13 +1,16 @@
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::Failure;
 use crate::{Fault, Pass};
 
-/// The outcome of one run.
-pub(crate) type Outcome = Result<Pass, Fault>;
+/// The outcome of one run, as plain data: what an error says and how it is dropped is foreign
+/// code, and stays inside the run.
+pub(crate) type Outcome = Result<Pass, Failure>;
 type Run = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// What a failed probe means for the process.
@@ -68,6 +71,8 @@ pub struct Probe {
     pub(crate) shared: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) interval: Option<Duration>,
+    /// Rise and fall.
+    pub(crate) thresholds: Option<(NonZeroU32, NonZeroU32)>,
     pub(crate) component: ComponentType,
     pub(crate) tags: Vec<String>,
 }
@@ -95,19 +100,19 @@ impl Probe {
     {
         Self::by(Check::Async(Arc::new(move || -> Run {
             let run = check();
-            Box::pin(async move { run.await.map(Into::into).map_err(Into::into) })
+            Box::pin(async move { run.await.map(Into::into).map_err(failure) })
         })))
     }
 
-    /// A critical probe by a closure that blocks: it runs on tokio's threads for such work, and
-    /// keeps one of them for as long as it hangs.
+    /// A critical probe by a closure that blocks: it runs on a thread of its own, which it keeps
+    /// for as long as it hangs, and which does not keep the process from exiting.
     pub fn blocking<C, P, E>(check: C) -> Self
     where
         C: Fn() -> Result<P, E> + Send + Sync + 'static,
         P: Into<Pass>,
         E: Into<Fault>,
     {
-        Self::by(Check::Blocking(Arc::new(move || check().map(Into::into).map_err(Into::into))))
+        Self::by(Check::Blocking(Arc::new(move || check().map(Into::into).map_err(failure))))
     }
 
     const fn by(check: Check) -> Self {
@@ -117,9 +122,17 @@ impl Probe {
             shared: false,
             timeout: None,
             interval: None,
+            thresholds: None,
             component: ComponentType::Component,
             tags: Vec::new(),
         }
+    }
+
+    /// The same, and its failure takes the process out of service: for a probe that is less by
+    /// itself.
+    pub const fn critical(mut self) -> Self {
+        self.importance = Importance::Critical;
+        self
     }
 
     /// The same, but its failure only degrades the process.
@@ -136,7 +149,8 @@ impl Probe {
 
     /// The same for something that all processes share: once it has passed, its failure only
     /// degrades. When it fails it fails for all, and a fleet that takes itself out of service
-    /// as one helps nobody.
+    /// as one helps nobody. Not for what only this process may lose: a file, a connection of its
+    /// own, credentials that were given to it alone.
     pub const fn shared(mut self) -> Self {
         self.shared = true;
         self
@@ -153,6 +167,13 @@ impl Probe {
     /// [`HealthConfig::interval`](crate::HealthConfig::interval).
     pub const fn with_interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval);
+        self
+    }
+
+    /// The same with thresholds of its own; see [`HealthConfig::rise`](crate::HealthConfig::rise)
+    /// and [`HealthConfig::fall`](crate::HealthConfig::fall).
+    pub const fn with_thresholds(mut self, rise: NonZeroU32, fall: NonZeroU32) -> Self {
+        self.thresholds = Some((rise, fall));
         self
     }
 
@@ -181,6 +202,10 @@ impl Probe {
             }
         }
     }
+}
+
+fn failure(error: impl Into<Fault>) -> Failure {
+    error.into().into()
 }
 
 impl fmt::Debug for Probe {

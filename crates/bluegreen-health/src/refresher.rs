@@ -110,6 +110,7 @@ impl Refresher {
     /// # Errors
     /// None today; a probe that fails is a result.
     pub async fn run(mut self, stop: Stop) -> Result<RefreshReport, HealthError> {
+        figures::describe();
         let begun = Instant::now();
         self.good_until = self.probes.iter().map(|probed| begun + probed.staleness).collect();
         let (sender, mut outcomes) = mpsc::channel(self.probes.len().max(1));
@@ -126,11 +127,12 @@ impl Refresher {
         loop {
             tokio::select! {
                 biased;
-                _ = stop.requested() => return Ok(self.report),
+                // Before the stop, which may be the same one.
                 _ = draining.requested(), if !drains => {
                     drains = true;
                     self.say(Status::Draining);
                 }
+                _ = stop.requested() => return Ok(self.report),
                 Some(run) = outcomes.recv() => {
                     self.take(run);
                     while let Ok(run) = outcomes.try_recv() {
@@ -170,7 +172,7 @@ impl Refresher {
         self.previous = Some(self.board.publish(snapshot, good_until));
         if started && !self.started {
             self.started = true;
-            tracing::info!("every critical check has passed once");
+            tracing::info!("every critical check has passed");
             self.board.tell(HealthEvent::Started);
         }
         self.say(if drains { Status::Draining } else { status });

@@ -50,7 +50,7 @@ pub struct Snapshot {
     /// How the process is by its probes. That it drains, or that nobody refreshes this snapshot
     /// any more, [`Health::status`](crate::Health::status) knows.
     pub status: Status,
-    /// Whether every critical probe has passed once.
+    /// Whether every critical probe has passed, `rise` times in a row.
     pub started: bool,
     /// The probes in the order they were added.
     pub checks: Vec<Check>,
@@ -72,7 +72,7 @@ pub struct Check {
     pub tags: Vec<String>,
     /// How the thing probed is.
     pub status: Status,
-    /// Whether it has passed once.
+    /// Whether it has passed, `rise` times in a row.
     pub started: bool,
     /// In which way the last run failed.
     pub kind: Option<FaultKind>,

@@ -71,7 +71,7 @@ impl FaultKind {
             Self::Denied => "access denied",
             Self::Misconfigured => "not set up as expected",
             Self::Throttled => "throttled",
-            Self::Saturated => "no free connection",
+            Self::Saturated => "no room for one more",
             Self::WrongRole => "in the wrong role",
             Self::Outdated => "out of date",
         }

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 
+use super::Pages;
 use crate::RequestHead;
 use crate::answers::{Body, code};
 use crate::board::Board;
@@ -9,8 +10,11 @@ use crate::paths::Page;
 use crate::render::{Format, choose};
 
 /// The answer to a request for one of the health paths; nothing for any other.
-pub(super) fn to<B>(board: &Board, request: &Request<B>) -> Option<Response<Bytes>> {
+pub(super) fn to<B>(board: &Board, pages: Pages, request: &Request<B>) -> Option<Response<Bytes>> {
     let page = board.page(request.uri().path())?;
+    if pages == Pages::Short && shows_checks(page) {
+        return None;
+    }
     let method = request.method();
     if method != Method::GET && method != Method::HEAD {
         return Some(refuse());
@@ -50,5 +54,6 @@ fn refuse() -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -4,7 +4,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::State;
-use super::{HealthBody, HealthFuture, answer};
+use super::{HealthBody, HealthFuture, Pages, answer};
 use crate::Health;
 
 /// Answers the health paths and passes everything else to the service inside.
@@ -17,17 +17,24 @@ use crate::Health;
 pub struct HealthService<S> {
     inner: S,
     health: Health,
+    pages: Pages,
 }
 
 impl<S> HealthService<S> {
-    pub(crate) const fn new(inner: S, health: Health) -> Self {
-        Self { inner, health }
+    pub(crate) const fn new(inner: S, health: Health, pages: Pages) -> Self {
+        Self { inner, health, pages }
     }
 
     /// The service inside.
     #[must_use]
     pub const fn get_ref(&self) -> &S {
         &self.inner
+    }
+
+    /// The service inside, taken out.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -44,7 +51,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answer = answer::to(self.health.board(), &request);
+        let answer = answer::to(self.health.board(), self.pages, &request);
         if let Some(response) = answer {
             return HealthFuture::new(State::Answered { response: Some(response) });
         }

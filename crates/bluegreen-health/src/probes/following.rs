@@ -6,7 +6,8 @@ use crate::{Fault, FaultKind, Pass, Probe};
 
 /// Shows how long ago the store confirmed the deployment that this process follows.
 ///
-/// Informational unless made more: a process keeps working on the last known deployment.
+/// Informational unless it is made more, [`degrading`](Probe::degrading) say: a process keeps working
+/// on the last known deployment, so that it never takes a running one out of service.
 #[derive(Clone, Debug)]
 pub struct FollowingProbe {
     following: Following,

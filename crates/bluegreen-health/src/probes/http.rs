@@ -1,12 +1,11 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body::Body;
 use tower_service::Service;
 
 use crate::fault::{has_system_error, kind_of};
@@ -14,9 +13,6 @@ use crate::{Fault, FaultKind, Pass, Probe};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Asked = Pin<Box<dyn Future<Output = Result<StatusCode, Fault>> + Send>>;
-
-/// How much of an answer's body is read, so that its connection can be used again.
-const READ_AT_MOST: usize = 64 * 1024;
 
 /// Asks another service by HTTP, with any client that is a tower service: hyper-util's, or your
 /// own with its TLS, its retries off and its headers on.
@@ -40,7 +36,7 @@ pub struct HttpProbe {
     ask: Arc<dyn Fn(Request<()>) -> Asked + Send + Sync>,
     uri: Uri,
     headers: HeaderMap,
-    expected: fn(StatusCode) -> bool,
+    expected: Arc<dyn Fn(StatusCode) -> bool + Send + Sync>,
 }
 
 impl HttpProbe {
@@ -51,14 +47,13 @@ impl HttpProbe {
         C::Future: Send,
         C::Error: Into<BoxError>,
         B: Default + Send + 'static,
-        R: Body + Send + 'static,
-        R::Data: Send,
-        R::Error: Into<BoxError>,
+        R: Send + 'static,
     {
         let ask = move |request: Request<()>| -> Asked {
             Box::pin(ask(client.clone(), request.map(|()| B::default())))
         };
-        Self { ask: Arc::new(ask), uri, headers: HeaderMap::new(), expected: |s| s.is_success() }
+        let expected = Arc::new(|status: StatusCode| status.is_success());
+        Self { ask: Arc::new(ask), uri, headers: HeaderMap::new(), expected }
     }
 
     /// The same with a header.
@@ -68,8 +63,11 @@ impl HttpProbe {
     }
 
     /// The same with other statuses as a pass.
-    pub const fn expecting(mut self, expected: fn(StatusCode) -> bool) -> Self {
-        self.expected = expected;
+    pub fn expecting(
+        mut self,
+        expected: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.expected = Arc::new(expected);
         self
     }
 
@@ -77,8 +75,8 @@ impl HttpProbe {
         let mut request = Request::new(());
         request.uri_mut().clone_from(&self.uri);
         request.headers_mut().clone_from(&self.headers);
-        let (asked, expected) = ((self.ask)(request), self.expected);
-        async move { judge(asked.await?, expected) }
+        let (asked, expected) = ((self.ask)(request), Arc::clone(&self.expected));
+        async move { judge(asked.await?, &*expected) }
     }
 }
 
@@ -90,7 +88,12 @@ impl From<HttpProbe> for Probe {
 
 impl fmt::Debug for HttpProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpProbe").field("uri", &self.uri).finish_non_exhaustive()
+        // Not the whole: it may hold credentials.
+        let (host, path) = (self.uri.host(), self.uri.path());
+        f.debug_struct("HttpProbe")
+            .field("host", &host)
+            .field("path", &path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,21 +101,11 @@ async fn ask<C, B, R>(mut client: C, request: Request<B>) -> Result<StatusCode, 
 where
     C: Service<Request<B>, Response = Response<R>>,
     C::Error: Into<BoxError>,
-    R: Body,
-    R::Error: Into<BoxError>,
 {
     poll_fn(|cx| client.poll_ready(cx)).await.map_err(|error| unanswered(error.into()))?;
     let response = client.call(request).await.map_err(|error| unanswered(error.into()))?;
-    let status = response.status();
-    let mut body = pin!(response.into_body());
-    let mut read = 0;
-    while read < READ_AT_MOST
-        && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
-    {
-        let frame = frame.map_err(|error| unanswered(error.into()))?;
-        read += frame.data_ref().map_or(0, bytes::Buf::remaining);
-    }
-    Ok(status)
+    // The status is the answer. Of the body nothing is read: it may have no end.
+    Ok(response.status())
 }
 
 fn unanswered(error: BoxError) -> Fault {
@@ -125,7 +118,7 @@ fn unanswered(error: BoxError) -> Fault {
     Fault::new(kind).caused_by(error)
 }
 
-fn judge(status: StatusCode, expected: fn(StatusCode) -> bool) -> Result<Pass, Fault> {
+fn judge(status: StatusCode, expected: &dyn Fn(StatusCode) -> bool) -> Result<Pass, Fault> {
     if expected(status) {
         return Ok(Pass::new());
     }
@@ -141,6 +134,19 @@ fn judge(status: StatusCode, expected: fn(StatusCode) -> bool) -> Result<Pass, F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+
+    #[test]
+    fn a_name_that_is_not_found_is_unreachable_and_an_answer_that_ends_early_disconnected() {
+        let cases: [(BoxError, FaultKind); 3] = [
+            (io::Error::other("failed to look up address").into(), FaultKind::Unreachable),
+            (io::Error::from(io::ErrorKind::ConnectionReset).into(), FaultKind::Disconnected),
+            ("connection closed before message completed".into(), FaultKind::Disconnected),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(unanswered(error).kind(), expected);
+        }
+    }
 
     #[test]
     fn a_status_that_is_not_expected_has_its_kind() {
@@ -155,10 +161,10 @@ mod tests {
         ];
         for (code, expected) in cases {
             let status = StatusCode::from_u16(code).unwrap();
-            let fault = judge(status, |s| s.is_success()).err();
+            let fault = judge(status, &|status| status.is_success()).err();
             assert_eq!(fault.as_ref().map(Fault::kind), expected, "{code}");
             assert!(fault.is_none_or(|fault| fault.message == format!("answered {code}")));
         }
-        assert!(judge(StatusCode::NOT_FOUND, |status| status == 404).is_ok());
+        assert!(judge(StatusCode::NOT_FOUND, &|status| status == 404).is_ok());
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use crate::{ComponentType, Fault, Pass, Probe};
-use connection::Connection;
+use connection::Kept;
 
 pub use pool_state::PoolState;
 pub use role::ExpectedRole;
@@ -23,23 +23,20 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Asks a PostgreSQL server, Aurora included, whether it is what it is expected to be.
 ///
 /// [`own`](Self::own) keeps one connection for the probe: it neither waits for one of the pool's
-/// nor takes one away, and opens another when the server is not what it should be, so that the
-/// next run follows the name to where it leads by then. With [`pool`](Self::pool) it also looks at
-/// the numbers of the service's pool, and a full one reads as *saturated*, not as down:
+/// nor takes one away. One that the server or a proxy has closed is opened anew within the same
+/// run; one that hung, failed or found the server in another role is closed, so that the next run
+/// follows the name to where it leads by then. With [`pool`](Self::pool) it also looks at the
+/// numbers of the service's pool, and a full one reads as *saturated*, not as down:
 ///
 /// ```no_run
 /// # use bluegreen_health::{PoolState, PostgresProbe};
-/// # use tokio_postgres::{Error, NoTls};
+/// # use tokio_postgres::NoTls;
 /// # fn probe(config: tokio_postgres::Config, pool: deadpool_postgres::Pool) -> PostgresProbe {
 /// let connect = move || {
 ///     let config = config.clone();
-///     async move {
-///         let (client, connection) = config.connect(NoTls).await?;
-///         tokio::spawn(connection);
-///         Ok::<_, Error>(client)
-///     }
+///     async move { config.connect(NoTls).await }
 /// };
-/// PostgresProbe::own(connect, |client| client).pool(move || {
+/// PostgresProbe::own(connect).pool(move || {
 ///     let status = pool.status();
 ///     PoolState::new(status.max_size, status.size, status.available).waiting(status.waiting)
 /// })
@@ -67,6 +64,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// )
 /// # }
 /// ```
+///
+/// A run whose time is over gives such a client back as it is, in mid-query; a pool that does not
+/// look at what comes back hands it to somebody else. `own` has no such effect.
 #[derive(Clone)]
 #[must_use = "a probe asks nothing before a health runs it"]
 pub struct PostgresProbe {
@@ -94,46 +94,48 @@ impl PostgresProbe {
         E: Into<Fault>,
         V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
     {
-        Self::by(connect, client, Connection::taken_anew)
-    }
-
-    /// A probe that expects the writer, on one connection of its own, which `connect` opens and
-    /// the probe keeps from run to run while all is well.
-    pub fn own<C, F, G, E, V>(connect: C, client: V) -> Self
-    where
-        C: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<G, E>> + Send + 'static,
-        G: Send + Sync + 'static,
-        E: Into<Fault>,
-        V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
-    {
-        Self::by(connect, client, Connection::kept)
-    }
-
-    fn by<C, F, G, E, V>(connect: C, client: V, connection: fn() -> Connection<G>) -> Self
-    where
-        C: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<G, E>> + Send + 'static,
-        G: Send + Sync + 'static,
-        E: Into<Fault>,
-        V: for<'a> Fn(&'a G) -> &'a Client + Send + Sync + 'static,
-    {
         let (connect, client) = (Arc::new(connect), Arc::new(client));
-        let make = move |terms: Terms| {
+        Self::by(move |terms| {
             let (connect, client) = (Arc::clone(&connect), Arc::clone(&client));
-            let connection = Arc::new(connection());
+            async move {
+                let taken = connection::open(&*connect, &terms).await?;
+                role::ask(client(&taken), terms.role).await
+            }
+        })
+    }
+
+    /// A probe that expects the writer, on one connection of its own. `connect` opens it: it answers
+    /// what [`tokio_postgres::Config::connect`] does, a client and the connection that has to be
+    /// driven for it, which the probe does.
+    pub fn own<C, F, D, E>(connect: C) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(Client, D), E>> + Send + 'static,
+        D: Future + Send + 'static,
+        E: Into<Fault>,
+    {
+        let connect = Arc::new(connect);
+        let kept = Arc::new(Kept::default());
+        Self::by(move |terms| {
+            let (connect, kept) = (Arc::clone(&connect), Arc::clone(&kept));
+            async move { kept.ask(&*connect, &terms).await }
+        })
+    }
+
+    fn by<F>(ask: impl Fn(Terms) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Fault>> + Send + 'static,
+    {
+        let ask = Arc::new(ask);
+        let make = move |terms: Terms| {
+            let ask = Arc::clone(&ask);
             Probe::new(move || {
-                let (connect, client) = (Arc::clone(&connect), Arc::clone(&client));
-                let (connection, terms) = (Arc::clone(&connection), terms.clone());
+                // Before a client is taken, which may be one of the pool's.
+                let pool = terms.pool.as_ref().map(|pool| pool());
+                let asked = ask(terms.clone());
                 async move {
-                    let pool = || terms.pool.as_ref().map(|pool| pool());
-                    // Before a client is taken, which may be one of the pool's.
-                    let before = pool();
-                    let is_full = || pool().is_some_and(PoolState::is_full);
-                    let taken = connection.take(&*connect, terms.connect_within, is_full).await?;
-                    role::ask(client(&taken), terms.role).await?;
-                    connection.keep(taken);
-                    before.map_or_else(|| Ok(Pass::new()), PoolState::judge)
+                    asked.await?;
+                    pool.map_or_else(|| Ok(Pass::new()), PoolState::judge)
                 }
             })
             .of_type(ComponentType::Datastore)

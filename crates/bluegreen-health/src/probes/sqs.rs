@@ -10,10 +10,13 @@ use aws_sdk_sqs::types::QueueAttributeName::{
     ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
     ApproximateNumberOfMessagesNotVisible,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::aws;
 use crate::{Fault, Pass, Probe};
+
+/// How long the age of the oldest message may take, which is less than a run.
+const AGE_WITHIN: Duration = Duration::from_secs(1);
 
 type Age = Pin<Box<dyn Future<Output = Option<Duration>> + Send>>;
 
@@ -23,10 +26,10 @@ type Age = Pin<Box<dyn Future<Output = Option<Duration>> + Send>>;
 /// missing one is misconfigured, and unhealthy. The numbers are SQS's own approximations: they may
 /// lag by about a minute.
 ///
-/// SQS itself tells no message's age. What is shown is how long the queue has not been seen empty
-/// (`seconds_since_empty`), which no message in it can be older than; a queue that was never seen
-/// empty counts from the first look. The exact age (`oldest_message_seconds`) is CloudWatch's
-/// metric `ApproximateAgeOfOldestMessage`, by [`oldest_message`](Self::oldest_message):
+/// SQS itself tells no message's age. What is shown is how long ago this process last saw the queue
+/// empty (`seconds_since_seen_empty`), once it has: about as old the oldest message may be. The age
+/// itself (`oldest_message_seconds`) is CloudWatch's metric `ApproximateAgeOfOldestMessage`, by
+/// [`oldest_message`](Self::oldest_message):
 ///
 /// ```
 /// # use std::time::Duration;
@@ -52,7 +55,8 @@ impl SqsProbe {
     }
 
     /// The same showing the age of the oldest message, by a closure that answers nothing when it
-    /// does not know: that is no failure of the queue.
+    /// does not know: that is no failure of the queue. It is asked beside the queue, and given up
+    /// after a second.
     pub fn oldest_message<F>(mut self, age: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Option<Duration>> + Send + 'static,
@@ -73,37 +77,43 @@ impl SqsProbe {
         for (_, attribute) in &numbers {
             request = request.attribute_names(attribute.clone());
         }
-        let answer = request.customize().config_override(once).send().await.map_err(aws::fault)?;
-        let (mut pass, mut messages) = (Pass::new(), 0_u64);
+        let answer = request.customize().config_override(once).send();
+        let (answer, oldest) = tokio::join!(answer, oldest(self.age));
+        let answer = answer.map_err(aws::fault)?;
+        let (mut pass, mut messages) = (Pass::new(), Some(0_u64));
         for (name, attribute) in numbers {
             let value = answer.attributes().and_then(|attributes| attributes.get(&attribute));
-            if let Some(value) = value.and_then(|value| value.parse().ok()) {
+            let value = value.and_then(|value| value.parse().ok());
+            messages = messages.zip(value).map(|(sum, value)| sum.saturating_add(value));
+            if let Some(value) = value {
                 pass = pass.observing(name, value);
-                messages = messages.saturating_add(value);
             }
         }
-        pass = pass.observing("seconds_since_empty", empty.seconds(messages == 0, Instant::now()));
-        if let Some(age) = self.age
-            && let Some(age) = age().await
-        {
-            pass = pass.observing("oldest_message_seconds", age.as_secs());
+        if let Some(seconds) = empty.seconds(messages == Some(0), Instant::now()) {
+            pass = pass.observing("seconds_since_seen_empty", seconds);
+        }
+        if let Some(oldest) = oldest {
+            pass = pass.observing("oldest_message_seconds", oldest.as_secs());
         }
         Ok(pass)
     }
 }
 
-/// When the queue was last seen empty, or else first looked at.
+async fn oldest(age: Option<Arc<dyn Fn() -> Age + Send + Sync>>) -> Option<Duration> {
+    timeout(AGE_WITHIN, age?()).await.ok().flatten()
+}
+
+/// When the queue was last seen empty.
 #[derive(Debug, Default)]
 struct LastEmpty(Mutex<Option<Instant>>);
 
 impl LastEmpty {
-    fn seconds(&self, empty: bool, now: Instant) -> u64 {
+    fn seconds(&self, empty: bool, now: Instant) -> Option<u64> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = last.get_or_insert(now);
         if empty {
-            *last = now;
+            *last = Some(now);
         }
-        now.saturating_duration_since(*last).as_secs()
+        last.map(|last| now.saturating_duration_since(last).as_secs())
     }
 }
 
@@ -125,10 +135,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_counts_from_when_it_was_last_seen_empty() {
+    async fn it_counts_from_when_the_queue_was_seen_empty_and_not_before() {
         let (empty, start) = (LastEmpty::default(), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
-        let looks = [(false, 0, 0), (false, 40, 40), (true, 50, 0), (false, 65, 15)];
+        let looks = [(false, 0, None), (true, 50, Some(0)), (false, 65, Some(15))];
         for (is_empty, secs, expected) in looks {
             assert_eq!(empty.seconds(is_empty, at(secs)), expected, "at {secs}");
         }

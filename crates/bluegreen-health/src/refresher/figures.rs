@@ -4,17 +4,40 @@
 //! is the part of the fleet that is well.
 
 #[cfg(not(feature = "metrics"))]
-pub(super) use off::{check, process};
+pub(super) use off::{check, describe, process};
 #[cfg(feature = "metrics")]
-pub(super) use on::{check, process};
+pub(super) use on::{check, describe, process};
 
 #[cfg(feature = "metrics")]
 mod on {
     use std::time::Duration;
 
-    use metrics::{counter, gauge, histogram};
+    use metrics::{
+        Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    };
 
     use crate::{Check, Status};
+
+    pub(in crate::refresher) fn describe() {
+        describe_gauge!(
+            "bluegreen_health_status",
+            "How the process is: 1 healthy, 0.5 degraded, 0 otherwise."
+        );
+        describe_gauge!(
+            "bluegreen_health_check_status",
+            "How what a check asks is: 1 healthy, 0.5 degraded, 0 unhealthy."
+        );
+        describe_histogram!(
+            "bluegreen_health_check_seconds",
+            Unit::Seconds,
+            "How long a run of a check took."
+        );
+        describe_counter!(
+            "bluegreen_health_check_failures",
+            Unit::Count,
+            "Runs of a check that failed, by class."
+        );
+    }
 
     pub(in crate::refresher) fn process(status: Status) {
         gauge!("bluegreen_health_status").set(number(status));
@@ -45,6 +68,8 @@ mod off {
     use std::time::Duration;
 
     use crate::{Check, Status};
+
+    pub(in crate::refresher) const fn describe() {}
 
     pub(in crate::refresher) const fn process(_: Status) {}
 

@@ -12,7 +12,7 @@ pub(super) fn render(who: &Who, content: &Content<'_>, causes: Causes) -> Vec<u8
         message: content.message,
         environment: who.color.as_str(),
         checks: content.checks.as_deref().map(|checks| Checks { checks, causes }),
-        timestamp: content.at.map(timestamp),
+        timestamp: content.at.and_then(timestamp),
     };
     // Strings and numbers under string keys: there is nothing that JSON cannot say.
     serde_json::to_vec(&document).unwrap_or_default()

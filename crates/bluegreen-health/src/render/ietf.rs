@@ -22,6 +22,9 @@ pub(super) fn render(who: &Who, content: &Content<'_>, causes: Causes) -> Vec<u8
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
+/// The draft's name for how long a component took to answer.
+const RESPONSE_TIME: &str = "responseTime";
+
 const fn status(status: Status) -> &'static str {
     match status {
         Status::Healthy => "pass",
@@ -56,12 +59,14 @@ impl Serialize for Checks<'_> {
             let name = &check.name;
             match check.last_run {
                 None => map.serialize_entry(name, &[measured])?,
+                // A probe may have measured that better.
+                Some(_) if check.observed.iter().any(|seen| seen.name == RESPONSE_TIME) => {}
                 Some(run) => {
                     let took = u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX);
                     let observed_value = Some(took);
                     let took =
                         Measurement { observed_value, observed_unit: Some("ms"), ..measured };
-                    map.serialize_entry(&format!("{name}:responseTime"), &[took])?;
+                    map.serialize_entry(&format!("{name}:{RESPONSE_TIME}"), &[took])?;
                 }
             }
             for observed in &check.observed {
@@ -100,7 +105,7 @@ impl<'a> Measurement<'a> {
             observed_value: None,
             observed_unit: None,
             status: status(check.status),
-            time: check.last_run.map(|run| timestamp(run.at)),
+            time: check.last_run.and_then(|run| timestamp(run.at)),
             output: output(check, causes),
         }
     }
@@ -159,6 +164,22 @@ mod tests {
             },
         });
         assert_eq!(document(Status::Unhealthy, &checks()), expected);
+    }
+
+    #[test]
+    fn no_measurement_is_there_twice() {
+        let mut checks = checks();
+        let pass = crate::Pass::new().observing("responseTime", 3).observing("depth", 1);
+        checks[0].observed = pass.observing("depth", 2).observed;
+        let content = Content {
+            status: Status::Healthy,
+            message: None,
+            checks: Some(checks.iter().take(1).collect()),
+            at: None,
+        };
+        let text = text(Format::Ietf, &content, Causes::Hidden);
+        assert_eq!(text.matches("sqs:responseTime").count(), 1, "{text}");
+        assert_eq!(text.matches("sqs:depth").count(), 1, "{text}");
     }
 
     #[test]

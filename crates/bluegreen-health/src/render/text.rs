@@ -32,8 +32,8 @@ fn line(check: &Check, causes: Causes) -> String {
             check.observed.iter().map(|seen| format!("{} {}", seen.name, seen.value)).collect();
         line.push_str(&format!(" ({})", numbers.join(", ")));
     }
-    // One line each, whatever the words.
-    let mut line = line.replace(['\r', '\n'], " ");
+    // One line each, and no orders to a terminal, whatever the words.
+    let mut line = line.replace(char::is_control, " ");
     line.push('\n');
     line
 }
@@ -44,6 +44,22 @@ mod tests {
     use super::super::scene::{checks, moment, text};
     use super::*;
     use crate::Status;
+
+    #[test]
+    fn words_break_no_line_and_give_a_terminal_no_orders() {
+        let mut checks = checks();
+        checks[1].cause = Some("one\r\ntwo \u{1b}[31mred\u{7}\u{85}".to_owned());
+        let content = Content {
+            status: Status::Unhealthy,
+            message: None,
+            checks: Some(checks.iter().skip(1).take(1).collect()),
+            at: None,
+        };
+        let text = text(Format::Text, &content, Causes::Told);
+        let expected = "dynamodb: unhealthy, timed out after 3s: one  two  [31mred  ";
+        assert_eq!(text.lines().nth(1), Some(expected));
+        assert_eq!(text.lines().count(), 2);
+    }
 
     #[test]
     fn it_reads_line_by_line() {

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use bluegreen_core::Stop;
 use bluegreen_health::{DynamoProbe, Health, Probe, SqsProbe};
@@ -124,7 +125,8 @@ async fn a_queue_shows_its_depth() {
     let check = ask(probe.clone()).await;
     assert_eq!(check["status"], "healthy");
     assert_eq!(check["observed"]["delayed_messages"], 1);
-    assert_eq!(check["observed"]["seconds_since_empty"], 0);
+    // It was never seen empty, so that nothing can be said of its messages' age.
+    assert!(check["observed"].get("seconds_since_seen_empty").is_none());
     assert_eq!(check["observed"]["oldest_message_seconds"], 42);
     // Not to know the age is no failure, and shows no number.
     let check2 = ask(probe.oldest_message(|| async { None })).await;
@@ -132,6 +134,53 @@ async fn a_queue_shows_its_depth() {
     assert!(check2["observed"].get("oldest_message_seconds").is_none());
     assert_eq!(check["observed"]["visible_messages"], 2);
     assert_eq!(check["observed"]["messages_under_way"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_tells_how_long_ago_it_was_seen_empty() {
+    let world = World::new();
+    let sqs = world.sqs();
+    let queue = sqs.create_queue().queue_name("orders").send().await.unwrap();
+    let url = queue.queue_url().unwrap();
+    let builder = Health::builder(&identity()).probe("it", SqsProbe::new(sqs.clone(), url));
+    let (health, _task) = run(builder);
+    let seen = async |after: u64| {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        check(&health, "it").await["observed"]["seconds_since_seen_empty"].clone()
+    };
+    assert_eq!(seen(1).await, 0);
+    sqs.send_message().queue_url(url).message_body("order").send().await.unwrap();
+    // Hidden by a consumer, it is still there.
+    sqs.receive_message().queue_url(url).visibility_timeout(600).send().await.unwrap();
+    let age = seen(60).await.as_u64().unwrap();
+    assert!((50..=62).contains(&age), "{age}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_age_that_never_comes_is_no_failure_of_the_queue() {
+    let world = World::new();
+    let sqs = world.sqs();
+    let queue = sqs.create_queue().queue_name("orders").send().await.unwrap();
+    let probe = SqsProbe::new(sqs, queue.queue_url().unwrap());
+    let check = ask(probe.oldest_message(std::future::pending)).await;
+    assert_eq!(check["status"], "healthy");
+    assert_eq!(check["observed"]["visible_messages"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sdks_own_time_out_is_one_of_the_check() {
+    let world = World::new();
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(1)).build();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(World::REGION))
+        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+        .timeout_config(timeouts)
+        .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+        .http_client(world.http_client());
+    let _hang = world.faults().inject(Rule::new(Calls::to(Service::Sqs), Fault::Hang));
+    let probe = SqsProbe::new(Client::from_conf(config.build()), "http://sqs/queue");
+    assert_eq!(ask(probe).await["class"], "timed-out");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use bluegreen_core::Stop;
-use bluegreen_health::{FaultKind, Health, HealthEvent, Status};
+use bluegreen_health::{Fault, FaultKind, Health, HealthEvent, Probe, Status};
 
-use crate::scene::{identity, run, secs, switched};
+use crate::scene::{identity, passing, run, secs, switched};
 
 #[tokio::test(start_paused = true)]
 async fn what_changes_is_told_once_and_in_order() {
@@ -64,4 +64,44 @@ async fn one_who_takes_no_events_loses_the_oldest_and_holds_nobody_up() {
         events.next().await,
         Some(HealthEvent::Status { .. } | HealthEvent::Check { .. })
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_told_though_the_refresher_stops_with_it() {
+    let (stopper, stop) = Stop::new();
+    let builder = Health::builder(&identity()).probe("db", passing());
+    let (health, refresher) = builder.draining_when(stop.clone()).build().unwrap();
+    let mut events = health.events();
+    let task = tokio::spawn(refresher.run(stop));
+    tokio::time::sleep(secs(1)).await;
+    stopper.stop(secs(1));
+    task.await.unwrap().unwrap();
+    drop(health);
+    let mut last = None;
+    while let Some(event) = events.next().await {
+        last = Some(event);
+    }
+    let to = Status::Draining;
+    assert_eq!(last, Some(HealthEvent::Status { from: Status::Healthy, to }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_takes_events_at_once_misses_none_however_many_probes_change_together() {
+    let mut builder = Health::builder(&identity());
+    for number in 0..100 {
+        let hung = Probe::new(std::future::pending::<Result<(), Fault>>);
+        builder = builder.probe(format!("probe {number}"), hung);
+    }
+    let (health, task) = run(builder);
+    let mut events = health.events();
+    tokio::time::sleep(secs(4)).await;
+    task.abort();
+    drop(task.await);
+    drop(health);
+    let mut told = 0;
+    while let Some(event) = events.next().await {
+        assert!(matches!(event, HealthEvent::Check { .. }), "{event:?}");
+        told += 1;
+    }
+    assert_eq!(told, 100);
 }

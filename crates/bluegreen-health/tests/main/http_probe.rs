@@ -4,6 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use bluegreen_health::{FaultKind, HttpProbe, Probe};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::StreamBody;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,11 +53,11 @@ async fn failing_to_connect_and_failing_to_answer_are_two_kinds() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     assert_eq!(kind(probe(&format!("http://{nobody}/"))).await, Some(FaultKind::Unreachable));
 
-    // One that takes the request and breaks off, at first before the head, then in the body.
+    // One that takes the request and breaks off, before the head and within it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
-        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le"] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = vec![0; 1024];
             assert!(stream.read(&mut head).await.unwrap() > 0);
@@ -77,4 +78,26 @@ async fn any_tower_service_is_a_client() {
         Ok::<_, Infallible>(Response::new(String::from("fine")))
     });
     assert_eq!(kind(HttpProbe::new(client, Uri::from_static("http://x/live"))).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_the_answer_though_the_body_has_no_end() {
+    for (code, expected) in [(503, Some("answered 503")), (200, None)] {
+        let client = tower::service_fn(move |_: Request<String>| async move {
+            type Frame = Result<http_body::Frame<bytes::Bytes>, Infallible>;
+            let endless = StreamBody::new(futures_util::stream::pending::<Frame>());
+            Ok::<_, Infallible>(Response::builder().status(code).body(endless).unwrap())
+        });
+        let check = first_result(HttpProbe::new(client, Uri::from_static("http://x/"))).await;
+        assert_eq!(check.message.as_deref(), expected);
+    }
+}
+
+#[test]
+fn its_debug_form_keeps_the_credentials_of_its_uri() {
+    let client =
+        tower::service_fn(|_: Request<String>| async { Ok::<_, Infallible>(Response::new(())) });
+    let uri = Uri::from_static("http://admin:secret@inventory/live?token=secret");
+    let text = format!("{:?}", HttpProbe::new(client, uri));
+    assert!(text.contains("inventory") && !text.contains("secret"), "{text}");
 }

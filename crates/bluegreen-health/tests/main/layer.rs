@@ -57,6 +57,8 @@ async fn other_methods_are_told_the_allowed_ones() {
         let response = health().service().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert_eq!(response.headers()["allow"], "GET, HEAD");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["content-length"], "0");
     }
 }
 
@@ -177,6 +179,36 @@ async fn the_admin_port_knows_its_own_paths_and_no_others() {
     assert_eq!(ask(&health, "/health").await.0, 404);
 }
 
+#[tokio::test]
+async fn a_public_port_may_have_the_short_answers_alone() {
+    let probe = Probe::new(|| async { Ok::<_, Infallible>(()) }).tagged("storage");
+    let builder = Health::builder(&identity()).probe("db", probe).group("storage", ["storage"]);
+    let (health, _refresher) = builder.build().unwrap();
+    let mut public = health.layer().without_checks().layer(service_fn(echo));
+    for path in ["/health", "/health/storage"] {
+        assert_eq!(ask_through(&mut public, path).await, (200, path.to_owned()));
+        assert_eq!(ask(&health, path).await.0, 503);
+    }
+    assert_eq!(ask_through(&mut public, "/health/ready").await.0, 503);
+    assert!(ask_through(&mut public, "/health/live").await.1.contains("healthy"));
+}
+
+#[tokio::test]
+async fn a_body_says_before_it_is_read_how_long_it_is_and_when_it_has_ended() {
+    let service = health().layer().layer(service_fn(echo));
+    for (path, length) in [("/orders", 7), ("/health/live", 41)] {
+        let mut body = service.clone().oneshot(get(path)).await.unwrap().into_body();
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(length), "{path}");
+        assert!(!http_body::Body::is_end_stream(&body));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len() as u64, length);
+        assert!(http_body::Body::is_end_stream(&body), "{path}");
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(0), "{path}");
+    }
+    let head = Request::head("/health/live").body(String::new()).unwrap();
+    let body = service.oneshot(head).await.unwrap().into_body();
+    assert!(http_body::Body::is_end_stream(&body));
+}
+
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
     let build = |config: HealthConfig| Health::builder(&identity()).config(config).build();
@@ -186,11 +218,26 @@ fn what_does_not_fit_is_refused_by_name() {
         zero.to_string(),
         "interval of 0ns does not fit: it must be above zero, at most a day"
     );
-    let stale = build(config().with_staleness(Duration::from_secs(9))).unwrap_err();
-    assert!(stale.to_string().starts_with("staleness of 9s does not fit"), "{stale}");
     let probe = || Probe::new(|| async { Ok::<_, Infallible>(()) });
     let twice = Health::builder(&identity()).probe("db", probe()).probe("db", probe());
     assert_eq!(twice.build().unwrap_err(), HealthError::Name { found: "db".to_owned() });
+    for name in ["", "db:x", "d\u{1b}b"] {
+        let error = Health::builder(&identity()).probe(name, probe()).build().unwrap_err();
+        assert_eq!(error, HealthError::Name { found: name.to_owned() });
+    }
+    // Two intervals of 5 s and a time-out of 3 s; then again for a quicker probe.
+    let stale = |secs: u64, probe: Probe| {
+        let config = config().with_staleness(Duration::from_secs(secs));
+        Health::builder(&identity()).config(config).probe("db", probe).build().map(|_| ())
+    };
+    let error = stale(12, probe()).unwrap_err().to_string();
+    assert!(error.starts_with("staleness of 12s does not fit"), "{error}");
+    assert_eq!(stale(13, probe()), Ok(()));
+    assert_eq!(stale(9, probe().with_interval(Duration::from_secs(1))), Ok(()));
+    for staleness in [Duration::ZERO, Duration::MAX] {
+        let error = build(config().with_staleness(staleness)).unwrap_err().to_string();
+        assert!(error.ends_with("it must be above zero, at most a week"), "{error}");
+    }
     let hasty = Health::builder(&identity()).probe("db", probe().with_timeout(Duration::ZERO));
     assert_eq!(
         hasty.build().unwrap_err().to_string(),

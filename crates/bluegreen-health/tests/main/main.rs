@@ -6,6 +6,7 @@ mod events;
 mod formats;
 mod groups;
 mod grpc;
+mod hostile;
 mod http_probe;
 mod layer;
 mod refresher;

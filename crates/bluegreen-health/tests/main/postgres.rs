@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bluegreen_core::Stop;
@@ -7,7 +9,9 @@ use bluegreen_health::{
 use bluegreen_local::postgres::Postgres;
 use bluegreen_local::tcp_fault::{self, TcpFault};
 use deadpool_postgres::{Pool, PoolError};
-use tokio_postgres::{Client, NoTls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_postgres::{Config, NoTls};
 
 use crate::scene::{first_result, identity, run, until};
 
@@ -33,16 +37,11 @@ fn pooled(pool: &Pool) -> PostgresProbe {
 }
 
 fn own(url: &str) -> PostgresProbe {
-    let url = url.to_owned();
-    let connect = move || {
-        let url = url.clone();
-        async move {
-            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-            tokio::spawn(connection);
-            Ok::<_, tokio_postgres::Error>(client)
-        }
-    };
-    PostgresProbe::own(connect, |client: &Client| client)
+    let config: Config = url.parse().unwrap();
+    PostgresProbe::own(move || {
+        let config = config.clone();
+        async move { config.connect(NoTls).await }
+    })
 }
 
 /// The class of a probe's first result, and its message; `None` for a pass.
@@ -183,24 +182,74 @@ async fn the_own_connection_is_one_and_is_kept_while_all_is_well() {
     until(|| runs().is_some()).await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
-    let mut backends = Vec::new();
-    for _ in 0..5 {
+    let next_run = async || {
         let before = runs();
         until(|| runs() != before).await;
+    };
+    let backends = async || {
+        next_run().await;
         const ASK: &str =
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'health_probe'";
-        for row in client.query(ASK, &[]).await.unwrap() {
-            backends.push(row.get::<_, i32>(0));
-        }
+        let rows = client.query(ASK, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
+    };
+    let first = backends().await;
+    assert_eq!(first.len(), 1);
+    for _ in 0..5 {
+        assert_eq!(backends().await, first);
     }
-    backends.dedup();
-    assert_eq!(backends.len(), 1, "{backends:?}");
-    // Ended by somebody else, it is told from a server that cannot be reached, and replaced.
-    client.execute("SELECT pg_terminate_backend($1)", &[&backends[0]]).await.unwrap();
-    until(|| kind(&health) == Some(FaultKind::Disconnected)).await;
-    until(|| health.status() == Status::Healthy).await;
+    // Closed by somebody else, as servers and proxies do with idle ones, it is replaced unnoticed.
+    let mut events = health.events();
+    client.execute("SELECT pg_terminate_backend($1)", &[&first[0]]).await.unwrap();
+    next_run().await;
+    let second = backends().await;
+    assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
     task.abort();
+    drop(task.await);
+    drop(health);
+    assert_eq!(events.next().await, None);
     server.stop().await;
+}
+
+/// A server that lets everybody in and answers no question; counts who is connected.
+async fn mute_server() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\x05I";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connected = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connected);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut bytes = vec![0; 4096];
+                if stream.read(&mut bytes).await.is_ok() {
+                    stream.write_all(WELCOME).await.ok();
+                    while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+                }
+                count.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (address, connected)
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_in_mid_query_keeps_one_connection_at_most() {
+    let (address, connected) = mute_server().await;
+    let probe = own(&format!("postgres://u@{address}/d?sslmode=disable"));
+    let (health, task) = hasty(Probe::from(probe).with_timeout(Duration::from_millis(50)));
+    let runs = || health.snapshot().checks[0].last_run;
+    for _ in 0..15 {
+        let before = runs();
+        until(|| runs() != before).await;
+        assert_eq!(kind(&health), Some(FaultKind::TimedOut));
+        // The one of the run under way, and the one before it for as long as the news take.
+        until(|| connected.load(Ordering::SeqCst) <= 1).await;
+    }
+    task.abort();
+    until(|| connected.load(Ordering::SeqCst) == 0).await;
 }
 
 /// Known from windmill and others: a silent peer is never noticed without `tcp_user_timeout`.

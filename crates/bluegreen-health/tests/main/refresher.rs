@@ -179,7 +179,7 @@ async fn a_blocking_probe_that_panics_fails_alone() {
     });
     let check = crate::scene::first_result(panicking).await;
     assert_eq!(check.kind, Some(FaultKind::Panicked));
-    assert!(check.cause.unwrap().contains("no such file"));
+    assert_eq!(check.cause.as_deref(), Some("panicked: no such file"));
 }
 
 /// What can be done where the service itself has but one thread.
@@ -266,4 +266,101 @@ async fn each_run_has_a_span_with_its_name() {
     let (_health, _task) = run(Health::builder(&identity()).probe("db", probe));
     sleep(secs(1)).await;
     assert_eq!(*seen.lock().unwrap(), Some("health_check"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_probes_stays_healthy_while_somebody_is_here() {
+    let (health, task) = run(Health::builder(&identity()));
+    sleep(secs(600)).await;
+    assert_eq!(ask(&health, "/health/ready").await.0, 200);
+    task.abort();
+    sleep(secs(21)).await;
+    assert_eq!(ask(&health, "/health/ready").await.0, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_as_fresh_as_the_end_of_its_run() {
+    // Each run takes nearly its time-out; counted from its beginning, results would be too old.
+    let slow = Probe::new(|| async {
+        sleep(secs(9)).await;
+        Ok::<_, Fault>(())
+    });
+    let slow = slow.with_timeout(secs(10)).with_interval(secs(1));
+    let config = HealthConfig::default().with_staleness(secs(12));
+    let (health, _task) = run(Health::builder(&identity()).config(config).probe("db", slow));
+    sleep(secs(10)).await;
+    for _ in 0..1_000 {
+        assert_eq!(health.status(), Status::Healthy);
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What the README says of it: two runs of up to 5.5 s and 3 s each.
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_hangs_is_told_within_17_seconds() {
+    for seed in 0..20 {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let probe = {
+            let hangs = Arc::clone(&hangs);
+            Probe::new(move || {
+                let hangs = hangs.load(Ordering::SeqCst);
+                async move {
+                    if hangs {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, Fault>(())
+                }
+            })
+        };
+        let config = HealthConfig::default().with_seed(seed);
+        let (health, _task) = run(Health::builder(&identity()).config(config).probe("db", probe));
+        sleep(Duration::from_millis(10)).await;
+        hangs.store(true, Ordering::SeqCst);
+        let begun = tokio::time::Instant::now();
+        until(|| health.status() == Status::Unhealthy).await;
+        assert!(begun.elapsed() <= secs(17), "{:?} by seed {seed}", begun.elapsed());
+    }
+}
+
+/// Collects what is logged, a line an event with its level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_error_says_goes_to_the_log_and_a_misconfiguration_is_an_error_there() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let failing = |kind, cause: &'static str| {
+        Probe::new(move || async move { Err::<(), _>(Fault::new(kind).caused_by(cause)) })
+    };
+    let builder = Health::builder(&identity())
+        .probe("db", failing(FaultKind::Unreachable, "no route to db-1.internal"))
+        .probe("queue", failing(FaultKind::Denied, "no sqs:GetQueueAttributes"));
+    let (_health, _task) = run(builder);
+    sleep(secs(1)).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap_or_default();
+    assert!(line("no route to db-1.internal").contains("WARN"), "{log}");
+    assert!(line("no sqs:GetQueueAttributes").contains("ERROR"), "{log}");
+    assert!(log.contains("health_check{check=\"queue\" class=\"denied\"}"), "{log}");
 }

@@ -112,9 +112,18 @@ pub(crate) async fn check(health: &Health, name: &str) -> serde_json::Value {
     body["checks"][name].clone()
 }
 
-/// Lets other tasks run until something holds.
-pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+/// Lets other tasks run until something holds: for a minute, which is far beyond what any test
+/// needs, so that one which waits in vain fails rather than hangs.
+#[track_caller]
+pub(crate) fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..60_000 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("what {caller} waits for never comes");
     }
 }

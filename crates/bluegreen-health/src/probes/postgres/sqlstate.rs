@@ -39,6 +39,8 @@ fn kind(code: &str) -> FaultKind {
         "42501" => FaultKind::Denied,
         "25006" => FaultKind::WrongRole,
         "53300" => FaultKind::Saturated,
+        // Canceled, by the server's own time-out of statements for one.
+        "57014" => FaultKind::TimedOut,
         // Shutting down, crashed: whoever was connected is no longer.
         "57P01" | "57P02" => FaultKind::Disconnected,
         // Starting up.
@@ -61,6 +63,8 @@ mod tests {
             ("53300", FaultKind::Saturated),
             ("57P01", FaultKind::Disconnected),
             ("57P03", FaultKind::Unreachable),
+            ("08006", FaultKind::Unreachable),
+            ("57014", FaultKind::TimedOut),
             ("3D000", FaultKind::Misconfigured),
             ("25006", FaultKind::WrongRole),
             ("XX000", FaultKind::Failed),
