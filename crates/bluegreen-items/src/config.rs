@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bluegreen_core::{Backoff, Clock, ContractVersion};
 
-use crate::AttributeNames;
+use crate::{AttributeNames, Schema, WriteGate};
 
 const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -10,10 +10,10 @@ const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// ```
 /// # use bluegreen_core::ContractVersion;
-/// # use bluegreen_items::{AttributeNames, TableConfig};
+/// # use bluegreen_items::{AttributeNames, Schema, TableConfig};
 /// let config = TableConfig::default()
 ///     .with_names(AttributeNames::default().with_partition_key("order_id").without_sort_key())
-///     .with_schema(ContractVersion::new(1, 1));
+///     .with_schema(Schema::new("Order", ContractVersion::new(1, 1)));
 /// # let _ = config;
 /// ```
 #[derive(Clone, Debug)]
@@ -21,10 +21,18 @@ const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct TableConfig {
     /// What the keys and the library's own attributes are called. Default: as in the articles.
     pub names: AttributeNames,
-    /// The schema version this release knows and writes. Default: 1.0.
+    /// What this release reads and writes. Default: version 1.0 of `Item`, without steps.
     ///
-    /// A write never lowers the version of an item: what the newer release stored is still in it.
-    pub schema: ContractVersion,
+    /// A write never lowers the minor version of an item: what the newer release stored is still
+    /// in it. It lowers the major version only where the [`gate`](Self::gate) says so, through the
+    /// steps of the schema.
+    pub schema: Schema,
+    /// Decides which version of the schema may be written. Default: none, so that always the
+    /// newest is written, whoever may read it.
+    pub gate: Option<WriteGate>,
+    /// Whether reading an item of an earlier schema version stores it in the one that may be
+    /// written. Default: no.
+    pub migration: Migration,
     /// What to do with an item of a higher major schema version. Default: refuse it.
     pub newer_schema: NewerSchema,
     /// How many writes of others may come between a write whose reply is lost and its repetition,
@@ -53,12 +61,26 @@ pub enum NewerSchema {
     Read,
 }
 
+/// When an item of an earlier schema version is stored in the one that may be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Migration {
+    /// When it is changed, or by a backfill.
+    #[default]
+    OnWrite,
+    /// Also when [`Table::get`](crate::Table::get) finds it: a second call, once for each item. An
+    /// item that cannot be stored is answered all the same, and the failure is logged.
+    OnRead,
+}
+
 impl Default for TableConfig {
     fn default() -> Self {
         let backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
         Self {
             names: AttributeNames::default(),
-            schema: ContractVersion::new(1, 0),
+            schema: Schema::new("Item", ContractVersion::new(1, 0)),
+            gate: None,
+            migration: Migration::default(),
             newer_schema: NewerSchema::default(),
             remembered_writes: 8,
             backoff: backoff.unwrap_or_default(),
@@ -76,10 +98,24 @@ impl TableConfig {
         self
     }
 
-    /// The release knows and writes this schema version.
+    /// The release reads and writes this.
     #[must_use]
-    pub const fn with_schema(mut self, version: ContractVersion) -> Self {
-        self.schema = version;
+    pub fn with_schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// This decides which version of the schema may be written.
+    #[must_use]
+    pub fn with_gate(mut self, gate: WriteGate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Items of earlier schema versions are stored in the present one at this time.
+    #[must_use]
+    pub const fn with_migration(mut self, migration: Migration) -> Self {
+        self.migration = migration;
         self
     }
 
@@ -130,6 +166,9 @@ impl TableConfig {
         if self.budget.is_zero() || self.budget > LONGEST_BUDGET {
             let found = format!("{:?}", self.budget);
             return Err(ConfigError::new("budget", &found, "is not above zero and up to a day"));
+        }
+        if self.schema.contract() == Schema::new("", self.schema.version()).contract() {
+            return Err(ConfigError::new("schema", "", "has no name"));
         }
         self.names.check()
     }

@@ -42,6 +42,11 @@ impl Dynamo {
         Self { client, table }
     }
 
+    /// Its name or ARN.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
     pub(crate) async fn get(
         &self,
         key: Attributes,

@@ -1,6 +1,6 @@
 use bluegreen_core::ContractVersion;
 
-use crate::StoredItem;
+use crate::{HeldBy, StoredItem};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,6 +30,44 @@ pub enum ItemError {
         found: ContractVersion,
         /// The version this release knows.
         known: ContractVersion,
+    },
+    /// The item has a major schema version below all that this release reads.
+    #[error("the item has schema version {found}, this release reads from {oldest} on")]
+    OlderSchema {
+        /// The version of the item.
+        found: ContractVersion,
+        /// The oldest version that can be read.
+        oldest: ContractVersion,
+    },
+    /// A step between two schema versions cannot convert the item.
+    #[error("the item cannot be taken from schema version {from} to {to}")]
+    Step {
+        /// The major version it has.
+        from: u16,
+        /// The major version it should get.
+        to: u16,
+        /// What the step said.
+        source: Source,
+    },
+    /// The step down to the version that may be written would lose something of the item, although
+    /// it is declared to lose nothing. Nothing was written.
+    #[error("the step from schema version {from} down to {to} would lose {path:?}")]
+    Lossy {
+        /// The major version of the item.
+        from: u16,
+        /// The major version it should get.
+        to: u16,
+        /// What would be lost: `Data.lines[2].price`.
+        path: String,
+    },
+    /// A process that may read the item does not understand any schema version that this release
+    /// can write. Nothing was written.
+    #[error("schema version {version} may not be written yet, because of {by}")]
+    Held {
+        /// The version that this call would have to write.
+        version: ContractVersion,
+        /// Who does not understand it.
+        by: HeldBy,
     },
     /// The item would be larger than DynamoDB takes.
     #[error("the item would have {size} bytes of at most {limit}")]

@@ -1,41 +1,138 @@
-//! How a schema version is stored.
+mod builder;
+pub(crate) mod label;
+mod loss;
+mod step;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use bluegreen_core::{ContractVersion, ContractVersionError};
+use std::sync::Arc;
 
-/// The attribute for a version: the number 2 for `2.0`, the string `2.1` for others.
+use bluegreen_core::{ContractVersion, Reads};
+
+pub use builder::{SchemaBuilder, SchemaError};
+pub use step::{Step, StepError, typed};
+
+use crate::{Attributes, ItemError};
+use step::Down;
+
+/// What a release reads and writes of one kind of item: its schema version, and the steps from
+/// earlier ones.
 ///
-/// Existing tables hold plain numbers, and code that reads them must go on reading them. A minor
-/// version cannot be a number, because DynamoDB makes no difference between 1.1 and 1.10.
-pub(crate) fn to_attribute(version: ContractVersion) -> AttributeValue {
-    match version.minor() {
-        0 => AttributeValue::N(version.major().to_string()),
-        _ => AttributeValue::S(version.to_string()),
+/// A higher minor version only adds: it needs no step, and the type's serde defaults fill in what
+/// an older item lacks. A higher major version is another language, with a [`Step`] from the one
+/// before.
+///
+/// ```
+/// # use bluegreen_core::ContractVersion;
+/// # use bluegreen_items::{Schema, Step, typed};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderV1 { name: String }
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderV2 { first: String, last: String }
+///
+/// let up = |old: OrderV1| match old.name.split_once(' ') {
+///     Some((first, last)) => OrderV2 { first: first.to_owned(), last: last.to_owned() },
+///     None => OrderV2 { first: String::new(), last: old.name },
+/// };
+/// let down = |new: OrderV2| OrderV1 { name: format!("{} {}", new.first, new.last) };
+/// let example = OrderV2 { first: "Ada".to_owned(), last: "Lovelace".to_owned() };
+/// let orders = Schema::builder("Order", ContractVersion::new(2, 0))
+///     .step(Step::new(1, 2, typed(up)).down(typed(down)).example(&example))
+///     .build()?;
+/// assert!(orders.reads().reads("items/Order", ContractVersion::new(1, 0)));
+/// # Ok::<(), bluegreen_items::SchemaError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schema {
+    contract: Arc<str>,
+    version: ContractVersion,
+    /// From the oldest to the present version, without a gap.
+    steps: Arc<[Step]>,
+    /// The major version of items that do not say theirs.
+    unlabeled: u16,
+}
+
+impl Schema {
+    /// The schema of a kind of item that has no earlier major version. The name is what members
+    /// announce it by: two kinds in one table have two.
+    #[must_use]
+    pub fn new(name: &str, version: ContractVersion) -> Self {
+        let (contract, steps) = (contract(name), Arc::default());
+        Self { contract, version, steps, unlabeled: version.major() }
+    }
+
+    /// A schema yet to be described.
+    pub fn builder(name: &str, version: ContractVersion) -> SchemaBuilder {
+        SchemaBuilder::new(name, version)
+    }
+
+    /// The name among the contracts that members announce: `items/` and the name given.
+    #[must_use]
+    pub fn contract(&self) -> &str {
+        &self.contract
+    }
+
+    /// The version that this release knows, and writes where it may.
+    #[must_use]
+    pub const fn version(&self) -> ContractVersion {
+        self.version
+    }
+
+    /// The oldest major version that this release can still read.
+    #[must_use]
+    pub fn oldest(&self) -> ContractVersion {
+        self.steps.first().map_or(self.version, |step| ContractVersion::new(step.from(), 0))
+    }
+
+    /// What this release understands of the contract, for the member record of the process:
+    /// `FollowConfig::with_reads` takes it.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        self.announced_in(Reads::default())
+    }
+
+    /// The same beside what else the process reads.
+    #[must_use]
+    pub fn announced_in(&self, reads: Reads) -> Reads {
+        let earlier = self.steps.iter().map(|step| ContractVersion::new(step.from(), 0));
+        earlier.chain([self.version]).fold(reads, |reads, v| reads.with(&*self.contract, v))
+    }
+
+    /// The versions that can be written, the present one first, then each that a step leads down
+    /// to.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = ContractVersion> {
+        let with_down =
+            |step: &&Step| matches!(step.way_down(), Down::Lossless(_) | Down::Lossy(_));
+        let lower = self.steps.iter().rev().take_while(with_down);
+        [self.version].into_iter().chain(lower.map(|step| ContractVersion::new(step.from(), 0)))
+    }
+
+    /// The version of an item with this label.
+    pub(crate) fn version_of(&self, label: Option<ContractVersion>) -> ContractVersion {
+        label.unwrap_or_else(|| match self.unlabeled {
+            present if present == self.version.major() => self.version,
+            earlier => ContractVersion::new(earlier, 0),
+        })
+    }
+
+    /// Takes an item of an earlier version up to the present one.
+    pub(crate) fn lift(&self, item: &mut Attributes, from: u16) -> Result<(), ItemError> {
+        if from < self.oldest().major() {
+            let found = ContractVersion::new(from, 0);
+            return Err(ItemError::OlderSchema { found, oldest: self.oldest() });
+        }
+        self.steps.iter().filter(|step| step.from() >= from).try_for_each(|step| step.up(item))
+    }
+
+    /// Takes an item of the present version down to an earlier one.
+    pub(crate) fn lower(&self, item: &mut Attributes, to: u16) -> Result<(), ItemError> {
+        let mut steps = self.steps.iter().rev().take_while(|step| step.from() >= to);
+        steps.try_for_each(|step| step.take_down(item))
     }
 }
 
-/// The version that was stored, as a number or a string.
-pub(crate) fn read(attribute: &AttributeValue) -> Result<ContractVersion, ContractVersionError> {
-    match attribute {
-        AttributeValue::N(text) | AttributeValue::S(text) => text.parse(),
-        // Makes the error say what was found.
-        other => format!("{other:?}").parse(),
-    }
+fn contract(name: &str) -> Arc<str> {
+    Arc::from(format!("items/{name}"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_reads_back_and_the_articles_numbers_are_read() {
-        for version in [(1, 0), (2, 0), (1, 10), (1, 1), (65_535, 65_535)] {
-            let version = ContractVersion::new(version.0, version.1);
-            assert_eq!(read(&to_attribute(version)), Ok(version));
-        }
-        assert_eq!(to_attribute(ContractVersion::new(2, 0)), AttributeValue::N("2".to_owned()));
-        assert_eq!(read(&AttributeValue::N("2".to_owned())), Ok(ContractVersion::new(2, 0)));
-        assert!(read(&AttributeValue::Bool(true)).is_err());
-        assert!(read(&AttributeValue::N("-1".to_owned())).is_err());
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@ use bluegreen_core::{Color, ContractVersion};
 use jiff::Timestamp;
 
 use crate::mark::Mark;
-use crate::{AttributeNames, ItemError, schema};
+use crate::schema::label;
+use crate::{AttributeNames, ItemError};
 
 /// The attributes of an item as the SDK has them.
 pub type Attributes = HashMap<String, AttributeValue>;
@@ -93,7 +94,7 @@ impl Stamps {
             version: version(attributes, &names.version)?,
             schema: attributes
                 .get(&names.schema_version)
-                .map(schema::read)
+                .map(label::read)
                 .transpose()
                 .map_err(|error| ItemError::decode(&names.schema_version, error))?,
             incarnation: attributes.get(&names.incarnation).and_then(Mark::read),

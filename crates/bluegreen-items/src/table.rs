@@ -1,3 +1,6 @@
+mod migration;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
@@ -10,16 +13,17 @@ use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::verdict::{Verdict, judge};
 use crate::view::{Absences, check_readable, decode, encode, encode_noting_absences};
-use crate::write::{Act, Author, Content, Lock, Write};
+use crate::write::{Act, Author, Content, Lock, Reason, Write, lifted};
 use crate::{
-    Attributes, ConfigError, ItemError, Key, NewerSchema, StoredItem, TableConfig, Versioned,
-    counters,
+    Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
+    TableConfig, Versioned, WrittenSchema, counters,
 };
 
 /// A DynamoDB table whose items two releases share. Cheap to clone.
 ///
-/// It holds items of any number of types: each call names its own. The SDK client's own retries
-/// and time-outs apply to each call. Cancel safety: a call that is dropped has happened or not; a
+/// It holds items of any number of types: each call names its own, and each kind that has a schema
+/// of its own has a handle of its own, by [`with_schema`](Self::with_schema). The SDK client's own
+/// retries and time-outs apply to each call. Cancel safety: a call that is dropped has happened or not; a
 /// [`Versioned`] that was being saved finds out at its next save.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -55,6 +59,32 @@ impl Table {
         Ok(Self { dynamo, color: identity.color, config: Arc::new(config) })
     }
 
+    /// The same table with the schema of another kind of its items.
+    ///
+    /// # Errors
+    /// When the schema has no name.
+    pub fn with_schema(&self, schema: Schema) -> Result<Self, ConfigError> {
+        let config = TableConfig::clone(&self.config).with_schema(schema);
+        config.check(self.dynamo.table())?;
+        let dynamo = self.dynamo.clone();
+        Ok(Self { dynamo, color: self.color, config: Arc::new(config) })
+    }
+
+    /// The schema version that is written now, and who keeps a newer one from it.
+    ///
+    /// # Errors
+    /// [`ItemError::Held`] when not even the lowest that a step leads to may be written.
+    pub fn written_schema(&self) -> Result<WrittenSchema, ItemError> {
+        let schema = &self.config.schema;
+        match &self.config.gate {
+            None => Ok(WrittenSchema { version: schema.version(), held_by: None }),
+            Some(gate) => gate.decide(schema).map_err(|by| {
+                let version = schema.writable().last().unwrap_or(schema.version());
+                ItemError::Held { version, by }
+            }),
+        }
+    }
+
     /// The item, when there is one. Strongly consistent: it sees every write answered before.
     ///
     /// # Errors
@@ -85,8 +115,13 @@ impl Table {
         consistency: Consistency,
     ) -> Result<Option<Versioned<T>>, ItemError> {
         let key = key.to_attributes(&self.config.names)?;
-        let item = self.dynamo.get(key, consistency).await?;
-        item.map(|attributes| self.read(attributes)).transpose()
+        let Some(item) = self.dynamo.get(key, consistency).await? else { return Ok(None) };
+        let stored = StoredItem::read(item, &self.config.names)?;
+        let stored = match self.config.migration {
+            Migration::OnWrite => stored,
+            Migration::OnRead => self.migrated(stored).await?,
+        };
+        self.read_stored(stored).map(Some)
     }
 
     /// The item that these attributes are: one of a query or scan, or the current one of a
@@ -105,7 +140,7 @@ impl Table {
         &self,
         stored: StoredItem,
     ) -> Result<Versioned<T>, ItemError> {
-        let known = self.config.schema;
+        let known = self.config.schema.version();
         if let Some(found) = stored.schema_version()
             && found.major() > known.major()
             && self.config.newer_schema == NewerSchema::Refuse
@@ -113,7 +148,8 @@ impl Table {
             return Err(ItemError::NewerSchema { found, known });
         }
         let key = Key::of(stored.attributes(), &self.config.names)?;
-        Ok(Versioned::read(key, decode(stored.attributes())?, stored))
+        let value = decode(&*lifted(&stored, &self.config)?)?;
+        Ok(Versioned::read(key, value, stored))
     }
 
     /// Creates an item that is not there yet.
@@ -166,8 +202,17 @@ impl Table {
         &self,
         item: &mut Versioned<T>,
     ) -> Result<Saved, ItemError> {
+        self.save_for(item, Reason::Change).await
+    }
+
+    /// Settles what is open, then writes what is left to write.
+    async fn save_for<T: Serialize + DeserializeOwned>(
+        &self,
+        item: &mut Versioned<T>,
+        reason: Reason,
+    ) -> Result<Saved, ItemError> {
         let earlier = self.settle(item).await?;
-        let Some(write) = self.write_of(item)? else { return Ok(earlier) };
+        let Some(write) = self.write_of(item, reason)? else { return Ok(earlier) };
         item.set_unsettled(write);
         self.settle(item).await
     }
@@ -197,26 +242,39 @@ impl Table {
         }
     }
 
+    /// Who writes now.
+    fn author(&self) -> Result<Author<'_>, ItemError> {
+        let (now, target) = (self.config.clock.now(), self.written_schema()?.version);
+        let (config, mark) = (&self.config, Mark::random());
+        Ok(Author { config, color: self.color, now, mark, target })
+    }
+
     /// The write that a changed item needs; nothing for one that did not change.
     fn write_of<T: Serialize + DeserializeOwned>(
         &self,
         item: &Versioned<T>,
+        reason: Reason,
     ) -> Result<Option<Write>, ItemError> {
-        let Some(before) = item.baseline()? else { return Ok(None) };
-        let now = self.config.clock.now();
-        let author = Author { config: &self.config, color: self.color, now, mark: Mark::random() };
+        let before = match (item.baseline()?, reason) {
+            (Some(before), _) => Cow::Borrowed(before),
+            (None, Reason::Change) => return Ok(None),
+            (None, Reason::Migration) => Cow::Owned(encode(item.value())?),
+        };
+        let author = self.author()?;
         let key = item.key().to_attributes(&self.config.names)?;
         let (after, absences) = encode_noting_absences(item.value())?;
         let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
         let write = match item.stored() {
             None => Some(author.create(key, after)?),
-            Some(stored) => author.update(key, stored, before, after, &view)?,
+            Some(stored) => author.update(key, stored, &before, after, &view, reason)?,
         };
         if absences == Absences::Some
             && let Some(write) = &write
         {
             let stored = item.stored().map(|stored| stored.attributes().clone());
-            check_readable::<T>(&write.content.clone().applied_to(stored.unwrap_or_default()))?;
+            let left = write.content.clone().applied_to(stored.unwrap_or_default());
+            let left = StoredItem::read(left, &self.config.names)?;
+            check_readable::<T>(&*lifted(&left, &self.config)?)?;
         }
         Ok(write)
     }

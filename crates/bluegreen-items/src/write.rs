@@ -1,17 +1,24 @@
 //! Turns a changed value into one write. Pure.
+//!
+//! A value is always of the present schema version. The stored item may be of an earlier one, and
+//! the version to write may be too: the item is taken up, changed, and taken down again.
 
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bluegreen_core::Color;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use bluegreen_core::{Color, ContractVersion};
 use jiff::Timestamp;
 
 use crate::fit::{Extent, View, fit};
 use crate::mark::Mark;
-use crate::merge::Patch;
+use crate::merge::{Patch, overlay};
+use crate::schema::label;
 use crate::sends::Sends;
 use crate::stored::Stamps;
-use crate::{Attributes, ItemError, StoredItem, TableConfig, schema, size};
+use crate::{AttributeNames, Attributes, ItemError, StoredItem, TableConfig, size};
 
 /// One write, to be applied once however often it is sent.
 #[derive(Debug)]
@@ -77,13 +84,24 @@ impl Content {
 /// DynamoDB takes 300 operators and 4 KB in an expression; beyond half of that the item goes whole.
 const MOST_PARTS: usize = 150;
 
-/// Who writes, when, under which mark.
+/// Why an item is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Its value may have changed.
+    Change,
+    /// Its schema version is an earlier one.
+    Migration,
+}
+
+/// Who writes, when, in which schema version, under which mark.
 #[derive(Debug)]
 pub(crate) struct Author<'a> {
     pub(crate) config: &'a TableConfig,
     pub(crate) color: Color,
     pub(crate) now: SystemTime,
     pub(crate) mark: Mark,
+    /// The schema version that may be written.
+    pub(crate) target: ContractVersion,
 }
 
 impl Author<'_> {
@@ -97,13 +115,15 @@ impl Author<'_> {
         let mut item = view.clone();
         item.retain(|name, _| !self.config.names.is_stamp(name));
         item.extend(key.clone());
+        self.lower(&mut item)?;
         item.insert(self.config.names.created_at.clone(), self.timestamp()?);
         self.stamp(&mut item, &Stamps::default())?;
         check_size(item.iter())?;
         Ok(self.write(key, Act::Create, Content::Whole(item), view))
     }
 
-    /// The write that changes an item by the difference of two views; nothing without one.
+    /// The write that changes an item by the difference of two views; nothing without one, unless
+    /// it is a migration.
     pub(crate) fn update(
         &self,
         key: Attributes,
@@ -111,29 +131,47 @@ impl Author<'_> {
         before: &Attributes,
         after: Attributes,
         view: View<'_>,
+        reason: Reason,
     ) -> Result<Option<Write>, ItemError> {
-        if *before == after {
+        if *before == after && reason == Reason::Change {
             return Ok(None);
         }
+        let lifted = lifted(stored, self.config)?;
         let extent = self.extent(stored.stamps());
-        let fitted = fit(stored.attributes(), before, &after, extent, view);
+        let fitted = fit(&lifted, before, &after, extent, view);
         let unreadable = || ItemError::encode("", "the value could not be read back as changed");
-        let mut patch = self.without_stamps(fitted.ok_or_else(unreadable)?)?;
-        if patch.is_empty() {
+        let patch = fitted.ok_or_else(unreadable)?;
+        let patch = self.without_stamps(self.lowered(stored, lifted, patch)?)?;
+        if patch.is_empty() && reason == Reason::Change {
             return Ok(None);
         }
+        let act = Act::Update(Lock::on(stored.stamps()));
+        let content = self.stamped(stored, patch)?;
+        Ok(Some(self.write(key, act, content, after)))
+    }
+
+    /// The write that stores an item in the version that may be written, as it is otherwise.
+    pub(crate) fn migrate(&self, key: Attributes, stored: &StoredItem) -> Result<Write, ItemError> {
+        let lifted = lifted(stored, self.config)?;
+        let patch = self.without_stamps(self.lowered(stored, lifted, Patch::default())?)?;
+        let act = Act::Update(Lock::on(stored.stamps()));
+        let content = self.stamped(stored, patch)?;
+        Ok(self.write(key, act, content, Attributes::new()))
+    }
+
+    /// The patch with the stamps of this write, or the whole item where it is too long for an
+    /// expression.
+    fn stamped(&self, stored: &StoredItem, mut patch: Patch) -> Result<Content, ItemError> {
         self.stamp(&mut patch.changed, stored.stamps())?;
         let stays = stored.attributes().iter().filter(|(name, _)| {
             !patch.changed.contains_key(*name) && !patch.removed.contains(name)
         });
         check_size(stays.chain(&patch.changed))?;
-        let act = Act::Update(Lock::on(stored.stamps()));
-        let content = if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
+        Ok(if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
             Content::Parts(patch)
         } else {
             Content::Whole(patch.applied_to(stored.attributes().clone()))
-        };
-        Ok(Some(self.write(key, act, content, after)))
+        })
     }
 
     fn write(&self, key: Attributes, act: Act, content: Content, view: Attributes) -> Write {
@@ -141,10 +179,56 @@ impl Author<'_> {
     }
 
     fn extent(&self, read: &Stamps) -> Extent {
-        match read.schema {
-            Some(schema) if schema >= self.config.schema => Extent::Difference,
-            _ => Extent::Complete,
+        if self.label(read).is_none() { Extent::Difference } else { Extent::Complete }
+    }
+
+    /// The schema version that a write gives to an item; nothing where it has that version, or
+    /// a newer minor or one of another release's future.
+    fn label(&self, read: &Stamps) -> Option<ContractVersion> {
+        let present = self.config.schema.version();
+        let stays = read.schema.is_some_and(|found| {
+            found.major() > present.major()
+                || (found.major() == self.target.major() && found >= self.target)
+        });
+        (!stays).then_some(self.target)
+    }
+
+    /// The patch of the item as it is stored, for one of the item as it was taken up.
+    fn lowered(
+        &self,
+        stored: &StoredItem,
+        lifted: Cow<'_, Attributes>,
+        patch: Patch,
+    ) -> Result<Patch, ItemError> {
+        let schema = &self.config.schema;
+        let found = schema.version_of(stored.schema_version()).major();
+        let (present, target) = (schema.version().major(), self.target.major());
+        if found > present || (found == present && target == present) {
+            return Ok(patch);
         }
+        let mut changed = patch.applied_to(lifted.clone().into_owned());
+        self.lower(&mut changed)?;
+        let mut unchanged = if found == target && target < present {
+            // What the step up drops and the step down cannot bring back is no change.
+            let mut unchanged = lifted.into_owned();
+            self.lower(&mut unchanged)?;
+            unchanged
+        } else {
+            stored.attributes().clone()
+        };
+        strip_stamps(&mut unchanged, &self.config.names);
+        strip_stamps(&mut changed, &self.config.names);
+        Ok(overlay(stored.attributes(), &unchanged, &changed, &BTreeSet::new()).patch)
+    }
+
+    /// Takes an item of the present schema version down to the one that may be written.
+    fn lower(&self, item: &mut Attributes) -> Result<(), ItemError> {
+        let schema = &self.config.schema;
+        if self.target.major() == schema.version().major() {
+            return Ok(());
+        }
+        strip_stamps(item, &self.config.names);
+        schema.lower(item, self.target.major())
     }
 
     /// The stamps are the library's, whatever the value says; the key is nobody's to change.
@@ -169,8 +253,8 @@ impl Author<'_> {
         set(&names.modified_at, self.timestamp()?);
         set(&names.environment, AttributeValue::S(self.color.to_string()));
         set(&names.write_ids, self.marks(read));
-        if self.extent(read) == Extent::Complete {
-            set(&names.schema_version, schema::to_attribute(self.config.schema));
+        if let Some(version) = self.label(read) {
+            set(&names.schema_version, label::to_attribute(version));
         }
         if read.incarnation.is_none() {
             set(&names.incarnation, self.mark.to_attribute());
@@ -190,6 +274,28 @@ impl Author<'_> {
             .map_err(|error| ItemError::encode(&self.config.names.modified_at, error))?;
         Ok(AttributeValue::S(now.to_string()))
     }
+}
+
+/// The item as the present schema version has it, its stamps unchanged.
+pub(crate) fn lifted<'a>(
+    stored: &'a StoredItem,
+    config: &TableConfig,
+) -> Result<Cow<'a, Attributes>, ItemError> {
+    let (schema, names) = (&config.schema, &config.names);
+    let found = schema.version_of(stored.schema_version()).major();
+    if found >= schema.version().major() {
+        return Ok(Cow::Borrowed(stored.attributes()));
+    }
+    let mut item = stored.attributes().clone();
+    strip_stamps(&mut item, names);
+    schema.lift(&mut item, found)?;
+    let stamps = stored.attributes().iter().filter(|(name, _)| names.is_stamp(name));
+    item.extend(stamps.map(|(name, value)| (name.clone(), value.clone())));
+    Ok(Cow::Owned(item))
+}
+
+fn strip_stamps(item: &mut Attributes, names: &AttributeNames) {
+    item.retain(|name, _| !names.is_stamp(name));
 }
 
 fn key_change(name: &str) -> ItemError {

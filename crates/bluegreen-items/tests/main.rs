@@ -13,6 +13,7 @@ mod interleavings;
 mod lost_replies;
 mod operations;
 mod refusals;
+mod releases;
 mod seven_ways;
 mod shared_items;
 mod shop;

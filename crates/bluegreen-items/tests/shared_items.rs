@@ -34,7 +34,7 @@ async fn blue_at_schema_1_changes_greens_item_and_green_finds_its_attributes_int
         (schema(1, 1), schema(1, 0)),
         (schema(2, 0), schema(1, 0).with_newer_schema(NewerSchema::Read)),
     ] {
-        let version = greens.schema;
+        let version = greens.schema.version();
         let world = open().await;
         let green = table(&world, Color::Green, greens);
         green.create(key(), full_v2()).await.unwrap();

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use bluegreen_core::{Clock, Color, ContractVersion, Release, ServiceIdentity, ServiceKey};
-use bluegreen_items::{Attributes, Key, Table, TableConfig};
+use bluegreen_items::{Attributes, Key, Schema, Table, TableConfig};
 use bluegreen_local::{Calls, Service, World};
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ pub(crate) fn config() -> TableConfig {
 }
 
 pub(crate) fn schema(major: u16, minor: u16) -> TableConfig {
-    config().with_schema(ContractVersion::new(major, minor))
+    config().with_schema(Schema::new("Order", ContractVersion::new(major, minor)))
 }
 
 pub(crate) fn identity(color: Color) -> ServiceIdentity {

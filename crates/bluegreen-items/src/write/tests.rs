@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bluegreen_core::ContractVersion;
 
 use super::*;
-use crate::AttributeNames;
+use crate::{AttributeNames, Schema};
 
 fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
@@ -21,6 +21,10 @@ fn key() -> Attributes {
     attributes([("PK", text("a")), ("SK", text("b"))])
 }
 
+fn schema(major: u16, minor: u16) -> Schema {
+    Schema::new("Order", ContractVersion::new(major, minor))
+}
+
 fn stored(extra: Attributes) -> StoredItem {
     let mut item = key();
     item.extend(extra);
@@ -29,7 +33,8 @@ fn stored(extra: Attributes) -> StoredItem {
 
 fn author(config: &TableConfig) -> Author<'_> {
     let now = UNIX_EPOCH + Duration::from_millis(1_500);
-    Author { config, color: Color::Green, now, mark: Mark::new(7) }
+    let target = config.schema.version();
+    Author { config, color: Color::Green, now, mark: Mark::new(7), target }
 }
 
 /// A view that reads everything back.
@@ -47,12 +52,17 @@ fn parts(write: Write) -> Patch {
 fn updated(config: &TableConfig, stored: &StoredItem, after: Attributes) -> Patch {
     let before = stored.attributes().clone();
     let after = before.clone().into_iter().chain(after).collect();
-    parts(author(config).update(key(), stored, &before, after, &all).unwrap().unwrap())
+    parts(
+        author(config)
+            .update(key(), stored, &before, after, &all, Reason::Change)
+            .unwrap()
+            .unwrap(),
+    )
 }
 
 #[test]
 fn an_item_is_created_with_all_of_its_stamps() {
-    let config = TableConfig::default().with_schema(ContractVersion::new(2, 0));
+    let config = TableConfig::default().with_schema(schema(2, 0));
     let view = attributes([("total", number(5)), ("Version", number(99)), ("PK", text("a"))]);
     let write = author(&config).create(key(), view).unwrap();
     let mark = Mark::new(7).to_attribute();
@@ -91,7 +101,7 @@ fn an_update_sends_what_changed_and_its_stamps_only() {
 
 #[test]
 fn the_schema_version_of_an_item_is_raised_and_never_lowered() {
-    let config = TableConfig::default().with_schema(ContractVersion::new(1, 2));
+    let config = TableConfig::default().with_schema(schema(1, 2));
     let cases = [
         (None, Some("1.2")),
         (Some("1"), Some("1.2")),
@@ -129,7 +139,7 @@ fn a_value_changes_neither_key_nor_stamps() {
     let with = |name: &str| {
         let mut after = before.clone();
         after.insert(name.to_owned(), text("other"));
-        author(&config).update(key(), &item, &before, after, &all)
+        author(&config).update(key(), &item, &before, after, &all, Reason::Change)
     };
     assert!(with("Version").unwrap().is_none(), "nothing is left to write");
     assert_eq!(with("SK").unwrap_err().to_string(), "the value cannot be written at \"SK\"");
@@ -148,7 +158,8 @@ fn the_size_is_checked_before_anything_is_sent() {
     let item = stored(large(300_000));
     let before = Attributes::new();
     let after = attributes([("more", text(&"x".repeat(200_000)))]);
-    let error = author(&config).update(key(), &item, &before, after, &all).unwrap_err();
+    let error =
+        author(&config).update(key(), &item, &before, after, &all, Reason::Change).unwrap_err();
     assert!(matches!(error, ItemError::TooLarge { .. }), "what stays counts too: {error}");
 }
 
@@ -159,7 +170,10 @@ fn a_change_of_too_many_attributes_for_an_expression_goes_whole() {
     let before = item.attributes().clone();
     let many = (0..200).map(|index| (format!("a{index}"), number(index)));
     let after: Attributes = before.clone().into_iter().chain(many).collect();
-    let write = author(&config).update(key(), &item, &before, after, &all).unwrap().unwrap();
+    let write = author(&config)
+        .update(key(), &item, &before, after, &all, Reason::Change)
+        .unwrap()
+        .unwrap();
     let Content::Whole(whole) = write.content else { panic!("the whole item was expected") };
     assert_eq!(whole["unknown"], number(1));
     assert_eq!(whole["Version"], number(1));
@@ -171,7 +185,8 @@ fn the_end_of_all_versions_is_an_error() {
     let config = TableConfig::default();
     let item = stored(attributes([("Version", number(u64::MAX))]));
     let before = item.attributes().clone();
-    let error = author(&config)
-        .update(key(), &item, &before, Attributes::new(), &|_| Some(Attributes::new()));
+    let view = |_: &Attributes| Some(Attributes::new());
+    let after = Attributes::new();
+    let error = author(&config).update(key(), &item, &before, after, &view, Reason::Change);
     assert!(matches!(error, Err(ItemError::Encode { .. })), "{error:?}");
 }

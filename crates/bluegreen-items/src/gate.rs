@@ -1,0 +1,150 @@
+use std::fmt;
+
+use bluegreen_core::{Audience, Color, ContractVersion, Following, Member, Release, Roster};
+
+use crate::Schema;
+
+/// Decides which schema version may be written: the highest that everybody understands who may
+/// read it, which are all living processes and the color that may be asked back.
+///
+/// It follows the deployment and the members of the service, so that a release may go out with a
+/// new version at once: it writes the old one, through the [steps](crate::Step) down, until the
+/// shift is committed and the last process of the old release has ended. When such a process
+/// comes back, the old version is written again.
+///
+/// While no deployment or no member is known, or nobody knows what a color reads that may be asked
+/// back, the lowest version is written that a step leads to. Processes that start between two
+/// looks of the roster's [`Lookout`](bluegreen_core::Lookout) are seen at the next: one that reads
+/// only an old version may meet a new item meanwhile, and [says so](crate::ItemError::NewerSchema).
+#[derive(Clone, Debug)]
+pub struct WriteGate {
+    following: Following,
+    roster: Roster,
+    unannounced: Unannounced,
+}
+
+/// What to make of a process that announces nothing about a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unannounced {
+    /// It may read the items and not say so, as releases before the first schema did: only the
+    /// lowest version is written that a step leads to.
+    #[default]
+    ReadsOldest,
+    /// It never reads such items, as a process of another job does not.
+    ReadsNothing,
+}
+
+/// The schema version that is written now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WrittenSchema {
+    /// The version.
+    pub version: ContractVersion,
+    /// Why it is not the one this release knows; nothing when it is.
+    pub held_by: Option<HeldBy>,
+}
+
+/// Who keeps a newer schema version from being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeldBy {
+    /// Nobody knows yet who there is: neither the deployment nor the members have been seen.
+    Unknown,
+    /// This color may be asked back, and nobody knows what it reads.
+    Color(Color),
+    /// This process does not understand it; the last of its release, where none lives.
+    Member {
+        /// Its name.
+        instance: String,
+        /// Its color.
+        color: Color,
+        /// Its release.
+        release: Release,
+    },
+}
+
+impl WriteGate {
+    /// The gate of a service's deployment and its members.
+    #[must_use]
+    pub const fn new(following: Following, roster: Roster) -> Self {
+        Self { following, roster, unannounced: Unannounced::ReadsOldest }
+    }
+
+    /// This is made of processes that announce nothing. Default: that they read the oldest version
+    /// only.
+    #[must_use]
+    pub const fn with_unannounced(mut self, unannounced: Unannounced) -> Self {
+        self.unannounced = unannounced;
+        self
+    }
+
+    /// The version to write now; who is in the way when not even the lowest is understood.
+    pub(crate) fn decide(&self, schema: &Schema) -> Result<WrittenSchema, HeldBy> {
+        let mut versions = schema.writable().peekable();
+        let known = (self.following.current(), self.roster.members());
+        let (Some(deployment), Some(members)) = known else {
+            return Ok(lowest(schema, HeldBy::Unknown));
+        };
+        let audience = Audience::of(&deployment, &members);
+        let mut held_by = None;
+        while let Some(version) = versions.next() {
+            let is_lowest = versions.peek().is_none();
+            let lacks = |member: &&Member| self.lacks(member, schema, version, is_lowest);
+            match audience.members().find(lacks) {
+                Some(member) => held_by = held_by.or_else(|| Some(HeldBy::from(member))),
+                None if is_lowest => return Ok(WrittenSchema { version, held_by }),
+                None => match audience.unknown() {
+                    Some(color) => return Ok(lowest(schema, HeldBy::Color(color))),
+                    None => return Ok(WrittenSchema { version, held_by }),
+                },
+            }
+        }
+        Err(held_by.unwrap_or(HeldBy::Unknown))
+    }
+
+    /// Whether a process would not understand `version`. One that reads only newer versions is
+    /// not waited for: it is ahead, and needs an upcaster.
+    fn lacks(
+        &self,
+        member: &Member,
+        schema: &Schema,
+        version: ContractVersion,
+        is_lowest: bool,
+    ) -> bool {
+        let mut reads = member.reads.versions(schema.contract());
+        match reads.next() {
+            None => self.unannounced == Unannounced::ReadsOldest && !is_lowest,
+            Some(oldest) if oldest.major() > version.major() => false,
+            Some(oldest) => !oldest.reads(version) && !reads.any(|known| known.reads(version)),
+        }
+    }
+}
+
+fn lowest(schema: &Schema, why: HeldBy) -> WrittenSchema {
+    let present = schema.version();
+    let version = schema.writable().last().unwrap_or(present);
+    WrittenSchema { version, held_by: (version != present).then_some(why) }
+}
+
+impl From<&Member> for HeldBy {
+    fn from(member: &Member) -> Self {
+        let (instance, release) = (member.instance.clone(), member.release.clone());
+        Self::Member { instance, color: member.color, release }
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("a deployment or members not known yet"),
+            Self::Color(color) => write!(f, "{color}, of which nobody knows what it reads"),
+            Self::Member { instance, color, release } => {
+                write!(f, "{instance} of {color}, release {release}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
