@@ -4,7 +4,7 @@ use bluegreen_core::{Backoff, Clock, ContractVersion};
 
 use crate::{AttributeNames, Schema, WriteGate};
 
-const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_BUDGET: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a [`Table`](crate::Table) reads and writes.
 ///

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 
 use crate::expression::Expression;
+use crate::retry::{Classify, RetryClass};
 use crate::sends::Sends;
 use crate::{Attributes, ItemError, size};
 
@@ -147,37 +148,19 @@ where
     let code = service_error.and_then(|error| error.code()).unwrap_or_default().to_owned();
     let message = service_error.and_then(|error| error.message()).unwrap_or_default();
     let is_too_large = code == "ValidationException" && message.contains("Item size");
-    let is_unsendable = matches!(error, SdkError::ConstructionFailure(_));
+    let class = error.retry_class();
     let source = Box::new(error);
-    match status {
+    match class {
         // Our own count, an approximation where numbers are concerned, let it pass.
-        Some(_) if is_too_large => {
+        _ if is_too_large => {
             ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT }
         }
-        Some(408) => ItemError::Unavailable { source },
-        Some(429) => ItemError::Throttled { source },
-        Some(400..500) if THROTTLED.contains(&code.as_str()) => ItemError::Throttled { source },
-        Some(400..500) if PASSING.contains(&code.as_str()) => ItemError::Unavailable { source },
-        Some(400..500) => ItemError::Misconfigured { reason: code, source },
-        None if is_unsendable => {
-            ItemError::Misconfigured { reason: "the call cannot be built".to_owned(), source }
+        // A gateway's 5xx may say so after the call was applied.
+        Some(RetryClass::Throttling) if status.is_some_and(|status| status < 500) => {
+            ItemError::Throttled { source }
         }
-        // Status 5xx, or no answer at all.
-        _ => ItemError::Unavailable { source },
+        Some(_) => ItemError::Unavailable { source },
+        None if status.is_some() => ItemError::Misconfigured { reason: code, source },
+        None => ItemError::Misconfigured { reason: "the call cannot be built".to_owned(), source },
     }
 }
-
-/// The codes by which DynamoDB turns a call away because of its rate.
-const THROTTLED: [&str; 4] = [
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-];
-
-/// The codes of status 400 that pass by themselves: a transaction or another region has the item.
-const PASSING: [&str; 3] = [
-    "ReplicatedWriteConflictException",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-];

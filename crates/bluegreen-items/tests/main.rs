@@ -14,6 +14,7 @@ mod lost_replies;
 mod operations;
 mod refusals;
 mod releases;
+mod retries;
 mod seven_ways;
 mod shared_items;
 mod shop;
