@@ -1,12 +1,10 @@
 //! Changes that are tried again.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
 
-use crate::{ItemError, Key, Table, TableConfig, Versioned, counters};
+use crate::tries::{Pause, Tries};
+use crate::{ItemError, Key, Table, Versioned};
 
 impl Table {
     /// Reads an item, changes it and saves it, again from the newer item where another write came
@@ -88,103 +86,6 @@ impl Table {
                 }
                 Err(error) => tries.again(error, &item).await?,
             }
-        }
-    }
-
-    /// Stores a value whether the item is there or not: creates it, or lays the value over what is
-    /// there, so that what the value does not know survives. One call where it is not there, two
-    /// where it is.
-    ///
-    /// # Errors
-    /// As [`modify`](Self::modify), except that no item is no error.
-    pub async fn upsert<T: Serialize + DeserializeOwned>(
-        &self,
-        key: Key,
-        value: T,
-    ) -> Result<Versioned<T>, ItemError> {
-        let mut tries = Tries::new(&self.config);
-        let mut item = Versioned::new(key.clone(), value);
-        loop {
-            let Err(error) = self.save(&mut item).await else { return Ok(item) };
-            match error {
-                ItemError::AlreadyExists { current } | ItemError::Conflict { current } => {
-                    if let Pause::Spent = tries.pause().await {
-                        return Err(ItemError::Conflict { current });
-                    }
-                    let value = item.into_value();
-                    item = self.read_stored(*current)?;
-                    *item.value_mut() = value;
-                }
-                ItemError::Gone => {
-                    if let Pause::Spent = tries.pause().await {
-                        return Err(ItemError::Gone);
-                    }
-                    item = Versioned::new(key.clone(), item.into_value());
-                }
-                error => tries.again(error, &item).await?,
-            }
-        }
-    }
-}
-
-/// The tries of one change.
-#[derive(Debug)]
-struct Tries<'a> {
-    config: &'a TableConfig,
-    deadline: Instant,
-    pauses: u32,
-}
-
-/// How a pause went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pause {
-    /// There was none: the first try again is at once.
-    None,
-    /// Time has passed.
-    Slept,
-    /// No time is left for another try.
-    Spent,
-}
-
-impl<'a> Tries<'a> {
-    fn new(config: &'a TableConfig) -> Self {
-        Self { config, deadline: Instant::now() + config.budget, pauses: 0 }
-    }
-
-    /// Waits before the next try.
-    async fn pause(&mut self) -> Pause {
-        let Some(index) = self.pauses.checked_sub(1) else {
-            self.pauses = 1;
-            counters::retried();
-            return Pause::None;
-        };
-        let delay = self.config.backoff.delay(index, fastrand::u64(..));
-        // A pause of nothing must not lead to a try after the deadline.
-        if Instant::now() + delay.max(Duration::from_nanos(1)) > self.deadline {
-            return Pause::Spent;
-        }
-        self.pauses = self.pauses.saturating_add(1);
-        counters::retried();
-        sleep(delay).await;
-        Pause::Slept
-    }
-
-    /// Waits when saving the same item again may help, and answers the error when not.
-    ///
-    /// The SDK has repeated the call already. This goes on only to learn whether a write was
-    /// applied that nobody else can ask for any more once the item is dropped.
-    async fn again<T>(&mut self, error: ItemError, item: &Versioned<T>) -> Result<(), ItemError> {
-        if !error.is_retryable() {
-            return Err(error);
-        }
-        tracing::warn!(%error, key = %item.key(), "the item was not saved, trying again");
-        match self.pause().await {
-            Pause::None | Pause::Slept => Ok(()),
-            Pause::Spent if item.unsettled().is_some() => {
-                counters::outcome_unknown();
-                Err(ItemError::OutcomeUnknown)
-            }
-            Pause::Spent => Err(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bluegreen_core::{Clock, Color};
-use bluegreen_items::{ItemError, Key, Saved, Versioned};
+use bluegreen_items::{ItemError, Key, Saved, Upserted, Versioned};
 use bluegreen_local::{Fault, Rule};
 
 use crate::shop::{OrderV1, blue, calls, config, count, green, key, m, n, open, raw, s, table};
@@ -144,8 +144,75 @@ async fn an_upsert_of_an_item_deleted_meanwhile_creates_it() {
         green(&world).delete(&mut item).await.unwrap();
         update.release();
     });
-    assert_eq!(upserted.unwrap().version(), Some(1));
+    let Upserted::Created(item) = upserted.unwrap() else { panic!("it was created") };
+    assert_eq!(item.version(), Some(1));
     assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(2))]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upsert_tells_what_it_did_and_may_be_declined() {
+    let world = open().await;
+    let table = blue(&world);
+    let cheaper = |total: u64| move |stored: &OrderV1| total < stored.data.total;
+    let name = |upserted: &Upserted<OrderV1>| match upserted {
+        Upserted::Created(_) => "created",
+        Upserted::Updated(_) => "updated",
+        Upserted::Unchanged(_) => "unchanged",
+        Upserted::Declined(_) => "declined",
+        _ => "?",
+    };
+    let cases =
+        [(5, "created", 1, 5), (7, "declined", 1, 5), (3, "updated", 2, 3), (3, "declined", 2, 3)];
+    for (total, expected, version, stored) in cases {
+        let upserted = table.upsert_if(key(), OrderV1::of(total), cheaper(total)).await.unwrap();
+        assert_eq!(name(&upserted), expected);
+        let item = upserted.into_item();
+        assert_eq!((item.version(), item.value().data.total), (Some(version), stored));
+    }
+    let upserted = table.upsert(key(), OrderV1::of(3)).await.unwrap();
+    assert_eq!((name(&upserted), upserted.item().version()), ("unchanged", Some(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_declined_upsert_is_judged_by_the_item_that_came_between() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(10)).await.unwrap();
+    let update = world.faults().hold(calls("UpdateItem").access_key("blue"), 1);
+    let cheaper = |stored: &OrderV1| stored.data.total > 5;
+    let (upserted, ()) = tokio::join!(table.upsert_if(key(), OrderV1::of(5), cheaper), async {
+        update.reached().await;
+        let key = key();
+        green(&world).modify(&key, |order: &mut OrderV1| order.data.total = 2).await.unwrap();
+        update.release();
+    });
+    let Upserted::Declined(item) = upserted.unwrap() else { panic!("2 is cheaper than 5") };
+    assert_eq!(item.value().data.total, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_to_live_is_stored_as_dynamodb_acts_on_it() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Session {
+        ttl: Option<bluegreen_items::Ttl>,
+    }
+    let world = open().await;
+    let spec = aws_sdk_dynamodb::types::TimeToLiveSpecification::builder();
+    let spec = spec.attribute_name("ttl").enabled(true).build().unwrap();
+    let set = world.dynamodb().update_time_to_live().table_name(crate::shop::TABLE);
+    set.time_to_live_specification(spec).send().await.unwrap();
+    let table = blue(&world);
+    let now = Clock::system().now();
+    let ttl = bluegreen_items::Ttl::after(now, Duration::from_secs(60));
+    let mut item = table.create(key(), Session { ttl: Some(ttl) }).await.unwrap();
+    assert_eq!(raw(&world).await.unwrap()["ttl"], n(ttl.as_secs()));
+    assert_eq!(world.dynamodb_service().sweep_expired(), 0);
+    item.value_mut().ttl = Some(bluegreen_items::Ttl::at(now - Duration::from_secs(60)));
+    table.save(&mut item).await.unwrap();
+    assert!(item.value().ttl.unwrap().has_passed(now));
+    assert_eq!(world.dynamodb_service().sweep_expired(), 1);
+    item.value_mut().ttl = None;
+    assert!(matches!(table.save(&mut item).await, Err(ItemError::Gone)));
 }
 
 #[tokio::test(start_paused = true)]
