@@ -1,4 +1,6 @@
-//! The only file that calls DynamoDB.
+//! The only files that call DynamoDB.
+
+mod transact;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -7,6 +9,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+
+pub(crate) use transact::{Cancellation, Transacted};
 
 use crate::expression::Expression;
 use crate::retry::{Classify, RetryClass};

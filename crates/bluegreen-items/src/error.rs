@@ -14,6 +14,20 @@ pub enum ItemError {
         /// The item as it is now.
         current: Box<StoredItem>,
     },
+    /// A condition of an [`Update`](crate::Update) does not hold; nothing was changed.
+    #[error("the condition does not hold{}", by(current))]
+    ConditionFailed {
+        /// The item as it is now.
+        current: Box<StoredItem>,
+    },
+    /// The item has an earlier schema version than the one an [`Update`](crate::Update) speaks of.
+    #[error("an update needs schema version {needed}{}", by(current))]
+    NotMigrated {
+        /// The item as it is now.
+        current: Box<StoredItem>,
+        /// The version that it should have.
+        needed: ContractVersion,
+    },
     /// There is no such item, or none any more.
     #[error("the item is not there")]
     Gone,
@@ -143,7 +157,10 @@ impl ItemError {
     #[must_use]
     pub fn current(&self) -> Option<&StoredItem> {
         match self {
-            Self::Conflict { current } | Self::AlreadyExists { current } => Some(current),
+            Self::Conflict { current }
+            | Self::AlreadyExists { current }
+            | Self::ConditionFailed { current }
+            | Self::NotMigrated { current, .. } => Some(current),
             _ => None,
         }
     }

@@ -1,4 +1,5 @@
 mod migration;
+mod update;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
+use crate::transaction::Bundled;
 use crate::verdict::{Verdict, judge};
 use crate::view::{Absences, check_readable, decode, encode, encode_noting_absences};
 use crate::write::{Act, Author, Content, Lock, Reason, Write, lifted};
@@ -242,15 +244,19 @@ impl Table {
         }
     }
 
+    pub(crate) const fn dynamo(&self) -> &Dynamo {
+        &self.dynamo
+    }
+
     /// Who writes now.
-    fn author(&self) -> Result<Author<'_>, ItemError> {
+    pub(crate) fn author(&self) -> Result<Author<'_>, ItemError> {
         let (now, target) = (self.config.clock.now(), self.written_schema()?.version);
         let (config, mark) = (&self.config, Mark::random());
         Ok(Author { config, color: self.color, now, mark, target })
     }
 
     /// The write that a changed item needs; nothing for one that did not change.
-    fn write_of<T: Serialize + DeserializeOwned>(
+    pub(crate) fn write_of<T: Serialize + DeserializeOwned>(
         &self,
         item: &Versioned<T>,
         reason: Reason,
@@ -280,9 +286,22 @@ impl Table {
     }
 
     /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
-    async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
+    pub(crate) async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
         let Some(write) = item.unsettled() else { return Ok(Saved::Unchanged) };
-        match self.send(item.key(), write).await {
+        let sent = match &write.bundle {
+            None => self.send(item.key(), write).await,
+            Some(bundle) => match bundle.send_once().await {
+                Ok(Bundled::Applied) => Ok(()),
+                Ok(Bundled::Refused(_)) => {
+                    // The transaction was not applied; what it would have written is still
+                    // a change of the value.
+                    item.give_up();
+                    return Ok(Saved::Unchanged);
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match sent {
             Ok(()) => {
                 item.settle(&self.config.names)?;
                 Ok(Saved::Written)
@@ -317,7 +336,7 @@ impl Table {
     }
 
     /// The item that stood in the way, asked for where the service did not name it.
-    async fn current(
+    pub(crate) async fn current(
         &self,
         key: &Key,
         refusal: Option<Attributes>,

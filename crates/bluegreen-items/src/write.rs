@@ -3,6 +3,7 @@
 //! A value is always of the present schema version. The stored item may be of an earlier one, and
 //! the version to write may be too: the item is taken up, changed, and taken down again.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -18,10 +19,11 @@ use crate::merge::{Patch, overlay};
 use crate::schema::label;
 use crate::sends::Sends;
 use crate::stored::Stamps;
+use crate::transaction::Bundle;
 use crate::{AttributeNames, Attributes, ItemError, StoredItem, TableConfig, size};
 
 /// One write, to be applied once however often it is sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) key: Attributes,
     pub(crate) act: Act,
@@ -30,6 +32,10 @@ pub(crate) struct Write {
     /// The view of the value that this write stores.
     pub(crate) view: Attributes,
     pub(crate) sends: Sends,
+    /// The size of the item that it leaves.
+    pub(crate) size: usize,
+    /// The transaction that it is part of.
+    pub(crate) bundle: Option<Arc<Bundle>>,
 }
 
 /// What must be true before a write.
@@ -118,8 +124,8 @@ impl Author<'_> {
         self.lower(&mut item)?;
         item.insert(self.config.names.created_at.clone(), self.timestamp()?);
         self.stamp(&mut item, &Stamps::default())?;
-        check_size(item.iter())?;
-        Ok(self.write(key, Act::Create, Content::Whole(item), view))
+        let size = checked_size(item.iter())?;
+        Ok(self.write(key, Act::Create, (Content::Whole(item), size), view))
     }
 
     /// The write that changes an item by the difference of two views; nothing without one, unless
@@ -161,21 +167,33 @@ impl Author<'_> {
 
     /// The patch with the stamps of this write, or the whole item where it is too long for an
     /// expression.
-    fn stamped(&self, stored: &StoredItem, mut patch: Patch) -> Result<Content, ItemError> {
+    fn stamped(
+        &self,
+        stored: &StoredItem,
+        mut patch: Patch,
+    ) -> Result<(Content, usize), ItemError> {
         self.stamp(&mut patch.changed, stored.stamps())?;
         let stays = stored.attributes().iter().filter(|(name, _)| {
             !patch.changed.contains_key(*name) && !patch.removed.contains(name)
         });
-        check_size(stays.chain(&patch.changed))?;
-        Ok(if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
+        let size = checked_size(stays.chain(&patch.changed))?;
+        let content = if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
             Content::Parts(patch)
         } else {
             Content::Whole(patch.applied_to(stored.attributes().clone()))
-        })
+        };
+        Ok((content, size))
     }
 
-    fn write(&self, key: Attributes, act: Act, content: Content, view: Attributes) -> Write {
-        Write { key, act, content, mark: self.mark, view, sends: Sends::default() }
+    fn write(
+        &self,
+        key: Attributes,
+        act: Act,
+        (content, size): (Content, usize),
+        view: Attributes,
+    ) -> Write {
+        let (mark, sends) = (self.mark, Sends::default());
+        Write { key, act, content, mark, view, sends, size, bundle: None }
     }
 
     fn extent(&self, read: &Stamps) -> Extent {
@@ -269,7 +287,7 @@ impl Author<'_> {
         AttributeValue::L(remembered.map(|mark| mark.to_attribute()).collect())
     }
 
-    fn timestamp(&self) -> Result<AttributeValue, ItemError> {
+    pub(crate) fn timestamp(&self) -> Result<AttributeValue, ItemError> {
         let now = Timestamp::try_from(self.now)
             .map_err(|error| ItemError::encode(&self.config.names.modified_at, error))?;
         Ok(AttributeValue::S(now.to_string()))
@@ -302,14 +320,14 @@ fn key_change(name: &str) -> ItemError {
     ItemError::encode(name, "the value names another key than the item's")
 }
 
-fn check_size<'a>(
+fn checked_size<'a>(
     attributes: impl Iterator<Item = (&'a String, &'a AttributeValue)>,
-) -> Result<(), ItemError> {
+) -> Result<usize, ItemError> {
     let size = attributes.map(|(name, value)| size::of_attribute(name, value)).sum();
     if size > size::LIMIT {
         return Err(ItemError::TooLarge { size, limit: size::LIMIT });
     }
-    Ok(())
+    Ok(size)
 }
 
 #[cfg(test)]

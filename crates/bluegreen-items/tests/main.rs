@@ -18,3 +18,5 @@ mod retries;
 mod seven_ways;
 mod shared_items;
 mod shop;
+mod transactions;
+mod updates;

@@ -1,0 +1,127 @@
+//! Several writes as one.
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
+
+use super::{Dynamo, failure, some};
+use crate::expression::Expression;
+use crate::retry::Classify;
+use crate::sends::Sends;
+use crate::{Attributes, ItemError};
+
+/// What the service answers to a transaction.
+#[derive(Debug)]
+pub(crate) enum Transacted {
+    /// All of it is done, by this call or by an earlier one with the same token.
+    Done,
+    /// Nothing of it is done; the reason for each of its parts.
+    Canceled(Vec<Cancellation>),
+}
+
+/// Why a part of a transaction stood in the way of all of it.
+#[derive(Debug)]
+pub(crate) struct Cancellation {
+    /// `None`, `ConditionalCheckFailed`, and so on.
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) item: Option<Attributes>,
+}
+
+impl Dynamo {
+    pub(crate) async fn transact(
+        &self,
+        parts: Vec<TransactWriteItem>,
+        token: &str,
+        sends: &Sends,
+    ) -> Result<Transacted, ItemError> {
+        let call = self.client.transact_write_items().set_transact_items(Some(parts));
+        let call = call.client_request_token(token);
+        let Err(error) = call.customize().interceptor(sends.clone()).send().await else {
+            return Ok(Transacted::Done);
+        };
+        let passes = error.retry_class().is_some();
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) if !passes => {
+                let reasons = canceled.cancellation_reasons().iter().map(|reason| Cancellation {
+                    code: reason.code().unwrap_or("None").to_owned(),
+                    message: reason.message().unwrap_or_default().to_owned(),
+                    item: reason.item().cloned(),
+                });
+                Ok(Transacted::Canceled(reasons.collect()))
+            }
+            _ => Err(failure(error)),
+        }
+    }
+
+    pub(crate) fn put_part(
+        &self,
+        item: Attributes,
+        expression: Expression,
+    ) -> Result<TransactWriteItem, ItemError> {
+        let part = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let part = part.build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().put(part).build())
+    }
+
+    pub(crate) fn update_part(
+        &self,
+        key: Attributes,
+        expression: Expression,
+    ) -> Result<TransactWriteItem, ItemError> {
+        let part = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .update_expression(expression.update)
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let part = part.build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().update(part).build())
+    }
+
+    pub(crate) fn delete_part(
+        &self,
+        key: Attributes,
+        expression: Expression,
+    ) -> Result<TransactWriteItem, ItemError> {
+        let part = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let part = part.build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().delete(part).build())
+    }
+
+    pub(crate) fn check_part(
+        &self,
+        key: Attributes,
+        expression: Expression,
+    ) -> Result<TransactWriteItem, ItemError> {
+        let part = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(some(expression.values))
+            .return_values_on_condition_check_failure(AllOld);
+        let part = part.build().map_err(unbuildable)?;
+        Ok(TransactWriteItem::builder().condition_check(part).build())
+    }
+}
+
+fn unbuildable(error: BuildError) -> ItemError {
+    let reason = "the call cannot be built".to_owned();
+    ItemError::Misconfigured { reason, source: Box::new(error) }
+}

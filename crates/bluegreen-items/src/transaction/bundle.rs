@@ -1,0 +1,172 @@
+//! The one request of a transaction, to be applied once however often it is sent.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use tokio::time::Instant;
+
+use crate::dynamo::{Cancellation, Transacted};
+use crate::mark::Mark;
+use crate::sends::Sends;
+use crate::tries::{Pause, Tries};
+use crate::verdict::{Verdict, judge};
+use crate::write::Act;
+use crate::{ItemError, Key, StoredItem, Table, counters, size};
+
+/// DynamoDB remembers a client token for 10 minutes; a minute less is on the safe side.
+const TOKEN_LIFE: Duration = Duration::from_secs(9 * 60);
+
+/// All parts of a transaction.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    parts: Vec<Part>,
+    token: String,
+    sends: Sends,
+    begun: OnceLock<Instant>,
+}
+
+/// What a transaction does to one item.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) table: Table,
+    pub(crate) key: Key,
+    pub(crate) request: TransactWriteItem,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// A write that leaves its mark.
+    Write(Act, Mark),
+    /// A deletion, or a mere look, under a lock.
+    Locked,
+    /// A change by expression, of an item at this version if it says so.
+    Update(Option<u64>),
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) enum Bundled {
+    Applied,
+    /// Nothing was written; these items stood in the way.
+    Refused(Vec<(Key, ItemError)>),
+}
+
+impl Bundle {
+    pub(crate) fn new(parts: Vec<Part>) -> Self {
+        let token = format!("{:032x}", fastrand::u128(..));
+        Self { parts, token, sends: Sends::default(), begun: OnceLock::new() }
+    }
+
+    pub(crate) const fn sends(&self) -> &Sends {
+        &self.sends
+    }
+
+    /// Sends it, again while that may help, until the tries are spent.
+    pub(crate) async fn send(&self, tries: &mut Tries<'_>) -> Result<Bundled, ItemError> {
+        loop {
+            let error = match self.send_once().await {
+                Ok(bundled) => return Ok(bundled),
+                Err(error) if !error.is_retryable() => return Err(error),
+                Err(error) => error,
+            };
+            tracing::warn!(%error, token = self.token, "the transaction failed, trying again");
+            if let Pause::Spent = tries.pause().await {
+                return Err(error);
+            }
+        }
+    }
+
+    pub(crate) async fn send_once(&self) -> Result<Bundled, ItemError> {
+        let begun = *self.begun.get_or_init(Instant::now);
+        let Some(first) = self.parts.first() else { return Ok(Bundled::Applied) };
+        let requests = self.parts.iter().map(|part| part.request.clone()).collect();
+        let dynamo = first.table.dynamo();
+        match dynamo.transact(requests, &self.token, &self.sends).await? {
+            Transacted::Done => Ok(Bundled::Applied),
+            Transacted::Canceled(reasons) => {
+                // As long as the token is remembered, what was applied is answered as done.
+                let in_doubt = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
+                self.canceled(reasons, in_doubt).await
+            }
+        }
+    }
+
+    async fn canceled(
+        &self,
+        reasons: Vec<Cancellation>,
+        in_doubt: bool,
+    ) -> Result<Bundled, ItemError> {
+        let mut refusals = Vec::new();
+        let mut verdicts = Vec::new();
+        for (part, reason) in self.parts.iter().zip(reasons) {
+            match reason.code.as_str() {
+                "None" => {}
+                "ConditionalCheckFailed" => {
+                    let current = part.table.current(&part.key, reason.item).await?;
+                    verdicts.push(part.verdict(current.as_ref(), in_doubt));
+                    refusals.push((part.key.clone(), part.refused(current)));
+                }
+                // The others pass by themselves, and this one stands in the way for good.
+                _ if is_passing(&reason.code) => {}
+                _ => refusals.push((part.key.clone(), impossible(reason))),
+            }
+        }
+        if verdicts.contains(&Verdict::Ours) {
+            counters::recognized();
+            return Ok(Bundled::Applied);
+        }
+        if in_doubt && verdicts.contains(&Verdict::Unknown) {
+            counters::outcome_unknown();
+            return Err(ItemError::OutcomeUnknown);
+        }
+        counters::conflict();
+        Ok(Bundled::Refused(refusals))
+    }
+}
+
+impl Part {
+    fn verdict(&self, current: Option<&StoredItem>, in_doubt: bool) -> Verdict {
+        match (&self.kind, current) {
+            (Kind::Write(act, mark), Some(current)) => {
+                judge(act, *mark, in_doubt, current.stamps())
+            }
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// What it means that the condition of this part does not hold.
+    fn refused(&self, current: Option<StoredItem>) -> ItemError {
+        let Some(current) = current else { return ItemError::Gone };
+        let is_conflict = match &self.kind {
+            Kind::Write(Act::Create, _) => {
+                return ItemError::AlreadyExists { current: Box::new(current) };
+            }
+            Kind::Write(Act::Update(_), _) | Kind::Locked => true,
+            Kind::Update(version) => {
+                if let Some(error) = self.table.mislabeled(&current) {
+                    return error;
+                }
+                version.is_some() && *version != current.version()
+            }
+        };
+        let current = Box::new(current);
+        if is_conflict {
+            ItemError::Conflict { current }
+        } else {
+            ItemError::ConditionFailed { current }
+        }
+    }
+}
+
+fn is_passing(code: &str) -> bool {
+    ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"].contains(&code)
+}
+
+fn impossible(reason: Cancellation) -> ItemError {
+    if reason.message.contains("Item size") {
+        return ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT };
+    }
+    ItemError::Misconfigured { reason: reason.code, source: reason.message.into() }
+}
