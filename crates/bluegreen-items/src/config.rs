@@ -46,6 +46,9 @@ pub struct TableConfig {
     /// How long [`Table::modify`](crate::Table::modify) and its like try in all: above zero, up to a
     /// day. Default: 5 seconds. The time-outs of single calls are the SDK client's.
     pub budget: Duration,
+    /// How many calls [`Table::save_many`](crate::Table::save_many) and its like have under way at
+    /// a time: 1 to 1000. Default: 16.
+    pub parallel: usize,
     /// Where the stamps come from. Default: the system's clock.
     pub clock: Clock,
 }
@@ -85,6 +88,7 @@ impl Default for TableConfig {
             remembered_writes: 8,
             backoff: backoff.unwrap_or_default(),
             budget: Duration::from_secs(5),
+            parallel: 16,
             clock: Clock::system(),
         }
     }
@@ -147,6 +151,13 @@ impl TableConfig {
         self
     }
 
+    /// So many calls of a batch are under way at a time.
+    #[must_use]
+    pub const fn with_parallel(mut self, calls: usize) -> Self {
+        self.parallel = calls;
+        self
+    }
+
     /// The stamps come from this clock.
     #[must_use]
     pub const fn with_clock(mut self, clock: Clock) -> Self {
@@ -162,6 +173,10 @@ impl TableConfig {
         if !(1..=100).contains(&self.remembered_writes) {
             let found = self.remembered_writes.to_string();
             return Err(ConfigError::new("remembered_writes", &found, "is not 1 to 100"));
+        }
+        if !(1..=1000).contains(&self.parallel) {
+            let found = self.parallel.to_string();
+            return Err(ConfigError::new("parallel", &found, "is not 1 to 1000"));
         }
         if self.budget.is_zero() || self.budget > LONGEST_BUDGET {
             let found = format!("{:?}", self.budget);
@@ -209,6 +224,12 @@ mod tests {
                 config().with_remembered_writes(0),
                 "orders",
                 "remembered_writes \"0\" is not 1 to 100",
+            ),
+            (config().with_parallel(0), "orders", "parallel \"0\" is not 1 to 1000"),
+            (
+                config().with_schema(Schema::new("", ContractVersion::new(1, 0))),
+                "orders",
+                "schema \"\" has no name",
             ),
             (
                 config().with_budget(Duration::ZERO),

@@ -3,10 +3,11 @@
 mod transact;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 
@@ -60,6 +61,20 @@ impl Dynamo {
         let call = self.client.get_item().table_name(&self.table).set_key(Some(key));
         let answer = call.consistent_read(consistency == Consistency::Strong).send().await;
         Ok(answer.map_err(failure)?.item)
+    }
+
+    /// Several items, in any order, and the keys that were left out for now.
+    pub(crate) async fn get_many(
+        &self,
+        keys: Vec<Attributes>,
+    ) -> Result<(Vec<Attributes>, Vec<Attributes>), ItemError> {
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+        let wanted = wanted.build().map_err(unbuildable)?;
+        let call = self.client.batch_get_item().request_items(&self.table, wanted);
+        let answer = call.send().await.map_err(failure)?;
+        let found = answer.responses.unwrap_or_default().into_values().flatten().collect();
+        let left = answer.unprocessed_keys.unwrap_or_default().into_values();
+        Ok((found, left.flat_map(|left| left.keys).collect()))
     }
 
     pub(crate) async fn put(
@@ -119,6 +134,11 @@ impl Dynamo {
             _ => None,
         })
     }
+}
+
+fn unbuildable(error: BuildError) -> ItemError {
+    let reason = "the call cannot be built".to_owned();
+    ItemError::Misconfigured { reason, source: Box::new(error) }
 }
 
 /// DynamoDB refuses an empty map of values.

@@ -3,6 +3,7 @@ use std::fmt;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::number::Number;
 use crate::{AttributeNames, Attributes, ItemError};
 
 /// Which item: the values of its partition key and, where the table has one, its sort key.
@@ -73,6 +74,15 @@ impl Key {
             (Some(_), None) => return Err(wrong("the key has a sort key and the table has none")),
         }
         Ok(attributes)
+    }
+
+    /// The same key with numbers written in one way: DynamoDB answers 17 for 17.0.
+    pub(crate) fn normalized(&self) -> Self {
+        let normalized = |value: &KeyValue| match value {
+            KeyValue::Number(text) => KeyValue::Number(Number::read(text).to_string()),
+            other => other.clone(),
+        };
+        Self { partition: normalized(&self.partition), sort: self.sort.as_ref().map(normalized) }
     }
 
     /// The key of a stored item.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod config;
 mod counters;
 mod dynamo;
@@ -12,6 +13,7 @@ mod mark;
 mod merge;
 mod modify;
 mod names;
+mod number;
 mod retry;
 mod schema;
 mod sends;

@@ -1,11 +1,10 @@
 //! Several writes as one.
 
-use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
-use super::{Dynamo, failure, some};
+use super::{Dynamo, failure, some, unbuildable};
 use crate::expression::Expression;
 use crate::retry::Classify;
 use crate::sends::Sends;
@@ -119,9 +118,4 @@ impl Dynamo {
         let part = part.build().map_err(unbuildable)?;
         Ok(TransactWriteItem::builder().condition_check(part).build())
     }
-}
-
-fn unbuildable(error: BuildError) -> ItemError {
-    let reason = "the call cannot be built".to_owned();
-    ItemError::Misconfigured { reason, source: Box::new(error) }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::Attributes;
+use crate::number::Number;
 
 /// The path of an attribute of `before` that `after` lacks or has otherwise. What `after` has in
 /// addition, a default it may be, is no loss.
@@ -46,35 +47,6 @@ fn within(old: &AttributeValue, new: &AttributeValue) -> Option<String> {
 
 fn is_same_set(old: &[String], new: &[String]) -> bool {
     old.iter().collect::<BTreeSet<_>>() == new.iter().collect::<BTreeSet<_>>()
-}
-
-/// A number however it is written: 1, 1.0 and 10E-1 are the same.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Number {
-    is_negative: bool,
-    digits: String,
-    exponent: i64,
-}
-
-impl Number {
-    fn read(text: &str) -> Self {
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let exponent: i64 = exponent.parse().unwrap_or_default();
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits = [whole.trim_start_matches(['-', '+']), fraction].concat();
-        let digits = digits.trim_start_matches('0');
-        let significant = digits.trim_end_matches('0');
-        let count = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
-        if significant.is_empty() {
-            return Self { is_negative: false, digits: String::new(), exponent: 0 };
-        }
-        let trailing = count(digits) - count(significant);
-        Self {
-            is_negative: mantissa.starts_with('-'),
-            digits: significant.to_owned(),
-            exponent: exponent.saturating_sub(count(fraction)).saturating_add(trailing),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,113 @@
+//! Many items at a time.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::tries::{Pause, Tries};
+use crate::{Attributes, ItemError, Key, Saved, Table, Versioned};
+
+/// DynamoDB's limit for one `BatchGetItem`.
+const MOST_KEYS: usize = 100;
+
+impl Table {
+    /// The items of these keys, in their order, nothing for each that is not there. A call for
+    /// each hundred; what the service leaves out of an answer, for its size of 16 MB or for the
+    /// table's rate, is asked for again. Strongly consistent, each item by itself.
+    ///
+    /// # Errors
+    /// [`ItemError::Throttled`] when items were left out until the
+    /// [budget](crate::TableConfig::budget) was spent; as [`get`](Self::get) for the first item
+    /// that cannot be read.
+    pub async fn get_many<T: DeserializeOwned>(
+        &self,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Versioned<T>>>, ItemError> {
+        let mut seen = HashSet::new();
+        let mut wanted = Vec::new();
+        // The service refuses to be asked twice for one item.
+        for key in keys.iter().filter(|key| seen.insert(key.normalized())) {
+            wanted.push(key.to_attributes(&self.config.names)?);
+        }
+        let chunks: Vec<_> = wanted.chunks(MOST_KEYS).map(<[_]>::to_vec).collect();
+        let found: Vec<_> = stream::iter(chunks)
+            .map(|chunk| self.get_chunk(chunk))
+            .buffer_unordered(self.config.parallel)
+            .try_collect()
+            .await?;
+        let found: HashMap<Key, Attributes> = found.into_iter().flatten().collect();
+        let item = |key: &Key| found.get(&key.normalized()).cloned();
+        keys.iter().map(|key| item(key).map(|item| self.read(item)).transpose()).collect()
+    }
+
+    async fn get_chunk(
+        &self,
+        mut wanted: Vec<Attributes>,
+    ) -> Result<Vec<(Key, Attributes)>, ItemError> {
+        let mut tries = Tries::new(&self.config);
+        let mut items = Vec::with_capacity(wanted.len());
+        loop {
+            let asked = wanted.len();
+            let (found, left) = self.dynamo().get_many(wanted).await?;
+            for item in found {
+                items.push((Key::of(&item, &self.config.names)?.normalized(), item));
+            }
+            if left.is_empty() {
+                return Ok(items);
+            }
+            // An answer that is full is no reason to wait.
+            if left.len() == asked && tries.pause().await == Pause::Spent {
+                let source = format!("{} items were left out of the answer", left.len()).into();
+                return Err(ItemError::Throttled { source });
+            }
+            wanted = left;
+        }
+    }
+
+    /// Saves many items, several at a time, each as [`save`](Self::save) does, with its lock, and
+    /// again where the service was busy; the outcomes in the order of the items.
+    ///
+    /// Each is a call of its own: DynamoDB's `BatchWriteItem` takes no conditions, so that none of
+    /// its writes could be locked. To write all or none, use a [`Transaction`](crate::Transaction).
+    ///
+    /// Cancel safety: each item is as after a dropped `save`.
+    pub async fn save_many<T: Serialize + DeserializeOwned>(
+        &self,
+        items: &mut [Versioned<T>],
+    ) -> Vec<Result<Saved, ItemError>> {
+        let saves: Vec<_> = items.iter_mut().map(|item| self.save_patiently(item)).collect();
+        stream::iter(saves).buffered(self.config.parallel).collect().await
+    }
+
+    /// Deletes many items, several at a time, each as [`delete`](Self::delete) does, with its lock,
+    /// and again where the service was busy; the outcomes in the order of the items.
+    pub async fn delete_many<T>(&self, items: &mut [Versioned<T>]) -> Vec<Result<(), ItemError>> {
+        let deletions: Vec<_> = items.iter_mut().map(|item| self.delete_patiently(item)).collect();
+        stream::iter(deletions).buffered(self.config.parallel).collect().await
+    }
+
+    async fn save_patiently<T: Serialize + DeserializeOwned>(
+        &self,
+        item: &mut Versioned<T>,
+    ) -> Result<Saved, ItemError> {
+        let mut tries = Tries::new(&self.config);
+        loop {
+            match self.save(item).await {
+                Ok(saved) => return Ok(saved),
+                Err(error) => tries.again(error, item).await?,
+            }
+        }
+    }
+
+    async fn delete_patiently<T>(&self, item: &mut Versioned<T>) -> Result<(), ItemError> {
+        let mut tries = Tries::new(&self.config);
+        loop {
+            match self.delete(item).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tries.again(error, item).await?,
+            }
+        }
+    }
+}
