@@ -88,7 +88,8 @@ impl Table {
         stream::iter(deletions).buffered(self.config.parallel).collect().await
     }
 
-    async fn save_patiently<T: Serialize + DeserializeOwned>(
+    /// Saves an item, again where the service was busy.
+    pub(crate) async fn save_patiently<T: Serialize + DeserializeOwned>(
         &self,
         item: &mut Versioned<T>,
     ) -> Result<Saved, ItemError> {
@@ -101,7 +102,10 @@ impl Table {
         }
     }
 
-    async fn delete_patiently<T>(&self, item: &mut Versioned<T>) -> Result<(), ItemError> {
+    pub(crate) async fn delete_patiently<T>(
+        &self,
+        item: &mut Versioned<T>,
+    ) -> Result<(), ItemError> {
         let mut tries = Tries::new(&self.config);
         loop {
             match self.delete(item).await {

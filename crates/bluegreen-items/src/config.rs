@@ -68,7 +68,7 @@ pub enum NewerSchema {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Migration {
-    /// When it is changed, or by a backfill.
+    /// When it is changed, or by a [`Backfill`](crate::Backfill).
     #[default]
     OnWrite,
     /// Also when [`Table::get`](crate::Table::get) finds it: a second call, once for each item. An

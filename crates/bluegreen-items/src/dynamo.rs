@@ -2,17 +2,21 @@
 
 mod transact;
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity::Total;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+use aws_sdk_dynamodb::types::{ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity};
 
 pub(crate) use transact::{Cancellation, Transacted};
 
+use crate::backfill::capacity::Capacity;
 use crate::expression::Expression;
 use crate::retry::{Classify, RetryClass};
 use crate::sends::Sends;
@@ -41,11 +45,61 @@ pub(crate) enum Consistency {
 pub(crate) struct Dynamo {
     client: Client,
     table: String,
+    /// What its writes consume is noted here.
+    meter: Option<Arc<Capacity>>,
+}
+
+/// A page of a scan.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Attributes>,
+    /// The last key that was looked at; nothing at the end of the segment.
+    pub(crate) last: Option<Attributes>,
+    /// The read units it consumed.
+    pub(crate) units: f64,
 }
 
 impl Dynamo {
     pub(crate) const fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+        Self { client, table, meter: None }
+    }
+
+    /// The same, and what its writes consume is noted.
+    pub(crate) fn metered(&self, meter: Arc<Capacity>) -> Self {
+        Self { meter: Some(meter), ..self.clone() }
+    }
+
+    /// How many items the table has, as the service counts now and then.
+    pub(crate) async fn item_count(&self) -> Result<Option<u64>, ItemError> {
+        let call = self.client.describe_table().table_name(&self.table);
+        let count = call.send().await.map_err(failure)?.table.and_then(|table| table.item_count);
+        Ok(count.and_then(|count| u64::try_from(count).ok()))
+    }
+
+    /// A page of one segment of so many, after the item with the key `start`.
+    pub(crate) async fn scan(
+        &self,
+        (segment, segments): (i32, i32),
+        start: Option<Attributes>,
+        limit: i32,
+    ) -> Result<Page, ItemError> {
+        let call = self.client.scan().table_name(&self.table).set_exclusive_start_key(start);
+        let call = call.segment(segment).total_segments(segments).limit(limit);
+        let call = call.return_consumed_capacity(Total);
+        let answer = call.send().await.map_err(failure)?;
+        let units = answer.consumed_capacity.and_then(|capacity| capacity.capacity_units);
+        let items = answer.items.unwrap_or_default();
+        Ok(Page { items, last: answer.last_evaluated_key, units: units.unwrap_or_default() })
+    }
+
+    fn note(&self, consumed: Option<&ConsumedCapacity>) {
+        if let Some(meter) = &self.meter {
+            meter.spend(consumed.and_then(|capacity| capacity.capacity_units).unwrap_or(1.0));
+        }
+    }
+
+    fn wanted_capacity(&self) -> Option<ReturnConsumedCapacity> {
+        self.meter.as_ref().map(|_| Total)
     }
 
     /// Its name or ARN.
@@ -88,8 +142,10 @@ impl Dynamo {
             .condition_expression(expression.condition)
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(some(expression.values))
+            .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
         let answer = call.customize().interceptor(sends.clone()).send().await;
+        self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
             _ => None,
@@ -108,8 +164,10 @@ impl Dynamo {
             .condition_expression(expression.condition)
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(some(expression.values))
+            .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
         let answer = call.customize().interceptor(sends.clone()).send().await;
+        self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
             _ => None,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod backfill;
 mod batch;
 mod config;
 mod counters;
@@ -30,6 +31,10 @@ mod versioned;
 mod view;
 mod write;
 
+pub use backfill::{
+    Backfill, BackfillConfig, BackfillError, BackfillFailure, BackfillHandle, BackfillReport,
+    Ending, Progress, Writing,
+};
 pub use config::{ConfigError, Migration, NewerSchema, TableConfig};
 pub use error::ItemError;
 pub use gate::{HeldBy, Unannounced, WriteGate, WrittenSchema};

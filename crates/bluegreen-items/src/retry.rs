@@ -113,6 +113,14 @@ impl RetryPolicy {
         self
     }
 
+    pub(crate) const fn backoff(&self) -> Backoff {
+        self.backoff
+    }
+
+    pub(crate) const fn budget(&self) -> Duration {
+        self.budget
+    }
+
     /// What was repeated so far, by this policy and its clones.
     #[must_use]
     pub fn counts(&self) -> RetryCounts {

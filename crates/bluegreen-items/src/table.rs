@@ -9,6 +9,7 @@ use bluegreen_core::{Color, ServiceIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::backfill::capacity::Capacity;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
@@ -68,8 +69,17 @@ impl Table {
     pub fn with_schema(&self, schema: Schema) -> Result<Self, ConfigError> {
         let config = TableConfig::clone(&self.config).with_schema(schema);
         config.check(self.dynamo.table())?;
-        let dynamo = self.dynamo.clone();
-        Ok(Self { dynamo, color: self.color, config: Arc::new(config) })
+        Ok(self.with_config(config))
+    }
+
+    /// The same table with a configuration that is known to fit.
+    pub(crate) fn with_config(&self, config: TableConfig) -> Self {
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// The same table, and what its writes consume is noted.
+    pub(crate) fn metered(&self, meter: Arc<Capacity>) -> Self {
+        Self { dynamo: self.dynamo.metered(meter), ..self.clone() }
     }
 
     /// The schema version that is written now, and who keeps a newer one from it.

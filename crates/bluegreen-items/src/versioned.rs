@@ -77,6 +77,10 @@ impl<T> Versioned<T> {
         self.stored.as_ref()
     }
 
+    pub(crate) fn into_stored(self) -> Option<StoredItem> {
+        self.stored
+    }
+
     /// How often the item was written; nothing when this library never wrote it.
     #[must_use]
     pub fn version(&self) -> Option<u64> {

@@ -14,7 +14,7 @@ use bluegreen_items::{
     HeldBy, ItemError, Migration, NewerSchema, Saved, Schema, Step, Table, TableConfig, WriteGate,
     typed,
 };
-use bluegreen_local::World;
+use bluegreen_local::{Fault, Rule, World};
 use serde::{Deserialize, Serialize};
 
 use crate::shop::{
@@ -263,8 +263,7 @@ async fn a_migration_on_read_that_fails_or_comes_second_is_no_reason_not_to_read
     put_old(&world).await;
     let green = green(&world, config().with_migration(Migration::OnRead));
     {
-        let rule =
-            bluegreen_local::Rule::new(calls("UpdateItem"), bluegreen_local::Fault::AccessDenied);
+        let rule = Rule::new(calls("UpdateItem"), Fault::AccessDenied);
         let _denied = world.faults().inject(rule);
         let order = green.get::<Remarked>(&key()).await.unwrap().unwrap();
         assert_eq!(order.version(), Some(4));
@@ -290,6 +289,22 @@ async fn an_unchanged_item_can_be_migrated_and_is_once() {
     assert_eq!(order.schema_version(), Some(v(2)));
     assert_eq!(green.migrate(&mut order).await.unwrap(), Saved::Unchanged);
     assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], n(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_whose_reply_was_lost_is_not_made_again() {
+    let world = open().await;
+    put_old(&world).await;
+    let green = green(&world, config());
+    let mut order = green.get::<Remarked>(&key()).await.unwrap().unwrap();
+    {
+        let rule = Rule::new(calls("UpdateItem"), Fault::LostReply);
+        let _lost = world.faults().inject(rule);
+        assert!(green.migrate(&mut order).await.unwrap_err().is_retryable());
+    }
+    assert_eq!(green.migrate(&mut order).await.unwrap(), Saved::Written);
+    assert_eq!(order.version(), Some(5));
+    assert_eq!(raw(&world).await.unwrap()["Version"], n(5));
 }
 
 #[tokio::test(start_paused = true)]

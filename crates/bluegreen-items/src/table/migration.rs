@@ -16,11 +16,16 @@ impl Table {
         &self,
         item: &mut Versioned<T>,
     ) -> Result<Saved, ItemError> {
+        // What is open may be a migration, so it is settled before the question.
+        let earlier = self.settle(item).await?;
         let reason = match item.stored() {
             Some(stored) if self.is_earlier(stored)? => Reason::Migration,
             _ => Reason::Change,
         };
-        self.save_for(item, reason).await
+        match self.save_for(item, reason).await? {
+            Saved::Written => Ok(Saved::Written),
+            Saved::Unchanged => Ok(earlier),
+        }
     }
 
     /// Whether an item has an earlier schema version, or none, where it could have a later.

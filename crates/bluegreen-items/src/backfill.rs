@@ -1,0 +1,222 @@
+pub(crate) mod capacity;
+mod checkpoint;
+mod config;
+mod progress;
+mod segment;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bluegreen_core::Stop;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+pub use config::{BackfillConfig, Writing};
+pub use progress::{BackfillFailure, BackfillHandle, Progress};
+
+use crate::{ConfigError, ItemError, Table, TableConfig};
+use checkpoint::{Checkpoint, Memory, Segment};
+use progress::Counts;
+use segment::Run;
+
+/// How often the progress is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The driver that stores all items of one kind in the schema version that this release knows.
+///
+/// It scans the table in parallel segments, and each item of an earlier version, or of none, is
+/// read as a `T` and written as a [`save`](Table::save) would, under its lock, with all of the
+/// type's fields. It is safe beside the service's own writes, and to be repeated: an item that has
+/// the version is not written again. Killed at any point and run again it goes on from its
+/// [checkpoint](BackfillConfig::checkpoint), or from the start without one.
+///
+/// The [gate](crate::WriteGate) must let the version be written; where it does not, or no longer,
+/// the run ends with [`ItemError::Held`].
+///
+/// ```
+/// # use bluegreen_core::Stop;
+/// # use bluegreen_items::{Backfill, BackfillConfig, Key, Table};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct Order { total: u64 }
+/// # async fn example(orders: Table, stop: Stop) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = BackfillConfig::default()
+///     .with_write_capacity(100.0)
+///     .with_checkpoint(orders.clone(), Key::new("BACKFILL").with_sk("Order 2.0"));
+/// let (handle, backfill) = Backfill::<Order>::new(&orders, config)?;
+/// let running = tokio::spawn(backfill.run(stop));
+/// println!("{:?} left", handle.progress().remaining);
+/// let report = running.await??;
+/// println!("{:?}: {} migrated", report.ending, report.progress.migrated);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is migrated until it runs"]
+pub struct Backfill<T> {
+    table: Table,
+    config: BackfillConfig,
+    counts: Arc<Counts>,
+    value: PhantomData<fn() -> T>,
+}
+
+/// What a [`Backfill`] did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BackfillReport {
+    /// Whether it came to the end of the table.
+    pub ending: Ending,
+    /// What was done.
+    pub progress: Progress,
+    /// The first hundred items that could not be migrated.
+    pub failures: Vec<BackfillFailure>,
+}
+
+/// How a run of a [`Backfill`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// All of the table was gone through.
+    Finished,
+    /// It was asked to stop; the next run goes on from there.
+    Stopped,
+}
+
+/// A [`Backfill`] cannot go on. The next run goes on from where it came to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackfillError {
+    /// What is wrong would be the same for every item.
+    #[error("the backfill cannot go on")]
+    Item(#[from] ItemError),
+    /// Another run of the same backfill writes the same checkpoint.
+    #[error("another run of the same backfill is under way")]
+    AnotherRun,
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Backfill<T> {
+    /// The driver for the items of a table that are read as a `T`, and a handle that shows how far
+    /// it is.
+    ///
+    /// # Errors
+    /// When a field of `config` is wrong; the error names it with its value.
+    pub fn new(
+        table: &Table,
+        config: BackfillConfig,
+    ) -> Result<(BackfillHandle, Self), ConfigError> {
+        config.check()?;
+        let counts = Arc::new(Counts::new(config.read_capacity, config.write_capacity));
+        // Writes follow the same policy as scans.
+        let mut writes = TableConfig::clone(&table.config);
+        (writes.backoff, writes.budget) = (config.retry.backoff(), config.retry.budget());
+        let table = table.with_config(writes).metered(Arc::clone(&counts.writes));
+        let handle = BackfillHandle { counts: Arc::clone(&counts) };
+        Ok((handle, Self { table, config, counts, value: PhantomData }))
+    }
+
+    /// Goes through the table until its end or until asked to stop. Then calls under way are
+    /// finished and the checkpoint is written; at the stop's deadline all is dropped as it is. The
+    /// next run reads the items of unfinished pages again, and writes none twice.
+    ///
+    /// Dropped, it has stopped at the last checkpoint, which is as old as the
+    /// [interval](BackfillConfig::checkpoint_interval) at the most and a page of each segment.
+    ///
+    /// # Errors
+    /// When it cannot go on: the gate holds the version back, a permission is missing, the table
+    /// does not answer, another run has the same checkpoint. Items that cannot be migrated are no
+    /// such error, they are in the report.
+    pub async fn run(self, stop: Stop) -> Result<BackfillReport, BackfillError> {
+        let Self { table, config, counts, value } = self;
+        let written = table.written_schema()?;
+        let target = table.config.schema.version();
+        if let Some(by) = written.held_by {
+            return Err(ItemError::Held { version: target, by }.into());
+        }
+        let fresh = Checkpoint::new(&table, target, config.segments);
+        let (memory, checkpoint) = match &config.checkpoint {
+            Some(place) if config.writing == Writing::Items => Memory::open(place, fresh).await?,
+            _ => (Memory::none(), fresh),
+        };
+        let total = match table.dynamo().item_count().await {
+            Ok(total) => total,
+            // An estimate is not worth a permission.
+            Err(error) => {
+                tracing::info!(%error, "the table's items cannot be counted");
+                None
+            }
+        };
+        counts.begin((checkpoint.scanned, checkpoint.migrated), total);
+        let segments = u32::try_from(checkpoint.segments.len()).unwrap_or(u32::MAX);
+        let memory = Mutex::new((memory, checkpoint));
+        let run = Arc::new(Run { table, config, target, counts, memory, stop, value });
+        let outcome = tokio::select! {
+            outcome = through(&run, segments) => outcome,
+            () = run.stop.expired() => Ok(()),
+        };
+        conclude(run, outcome).await
+    }
+}
+
+/// Runs all segments, and logs how far they are.
+async fn through<T>(run: &Arc<Run<T>>, segments: u32) -> Result<(), BackfillError>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for index in 0..segments {
+        tasks.spawn(Arc::clone(run).segment(index));
+    }
+    let handle = BackfillHandle { counts: Arc::clone(&run.counts) };
+    loop {
+        tokio::select! {
+            biased;
+            ended = tasks.join_next() => match ended {
+                None => return Ok(()),
+                Some(Ok(outcome)) => outcome?,
+                Some(Err(error)) => match error.try_into_panic() {
+                    // A step or a type of the caller's panicked.
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => return Ok(()),
+                },
+            },
+            () = sleep(LOG_INTERVAL) => {
+                let progress = handle.progress();
+                tracing::info!(
+                    scanned = progress.scanned, migrated = progress.migrated,
+                    failed = progress.failed, remaining = ?progress.remaining, "backfill"
+                );
+            }
+        }
+    }
+}
+
+/// Remembers how far the run came, or forgets it when it came to the end.
+async fn conclude<T>(
+    run: Arc<Run<T>>,
+    outcome: Result<(), BackfillError>,
+) -> Result<BackfillReport, BackfillError> {
+    let fresh = (Memory::none(), Checkpoint::new(&run.table, run.target, 0));
+    let (mut memory, checkpoint) = std::mem::replace(&mut *run.memory.lock().await, fresh);
+    let is_finished = checkpoint.segments.iter().all(|segment| *segment == Segment::Done);
+    if let Err(BackfillError::AnotherRun) = outcome {
+        return Err(BackfillError::AnotherRun);
+    }
+    let is_late = run.stop.time_left().is_some_and(|left| left.is_zero());
+    if is_finished {
+        memory.forget().await?;
+    } else if is_late {
+        tracing::warn!("the time to stop was over before the checkpoint could be written");
+    } else if let Err(error) = memory.save(&checkpoint).await {
+        // What ended the run is the better answer.
+        outcome?;
+        return Err(error);
+    }
+    outcome?;
+    let handle = BackfillHandle { counts: Arc::clone(&run.counts) };
+    let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
+    let failures = run.counts.take_failures();
+    Ok(BackfillReport { ending, progress: handle.progress(), failures })
+}
