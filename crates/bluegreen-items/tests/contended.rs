@@ -1,13 +1,54 @@
 //! Many writers of both colors on one item, under faults: none lost, none applied twice.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bluegreen_core::{Color, Share};
-use bluegreen_items::Table;
+use bluegreen_core::{Color, ContractVersion, Share};
+use bluegreen_items::{Attributes, Schema, Step, Table};
 use bluegreen_local::{Fault, Rule, World};
+use serde::{Deserialize, Serialize};
 
-use crate::shop::{OrderV1, OrderV2, blue, calls, key, open, raw, s, schema, table};
+use crate::releases::held;
+use crate::shop::{OrderV1, blue, calls, config, key, open, raw, s, schema, table};
+
+/// The order as release 2 has it: the total has become a sum, and discounts are counted.
+#[derive(Serialize, Deserialize)]
+struct Summed {
+    #[serde(rename = "Data")]
+    data: SummedData,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SummedData {
+    sum: u64,
+    log: Vec<u32>,
+    #[serde(default)]
+    discounts: BTreeMap<String, u32>,
+}
+
+fn rename(item: &mut Attributes, from: &str, to: &str) {
+    if let Some(AttributeValue::M(data)) = item.get_mut("Data")
+        && let Some(value) = data.remove(from)
+    {
+        data.insert(to.to_owned(), value);
+    }
+}
+
+/// Version 2, which is written as version 1 as long as blue lives.
+fn second() -> Schema {
+    let up = |item: &mut Attributes| {
+        rename(item, "total", "sum");
+        Ok(())
+    };
+    let down = |item: &mut Attributes| {
+        rename(item, "sum", "total");
+        Ok(())
+    };
+    let data = SummedData { sum: 1, log: vec![1], discounts: [("writes".to_owned(), 1)].into() };
+    let step = Step::new(1, 2, up).down(down).example(&Summed { data });
+    Schema::builder("Order", ContractVersion::new(2, 0)).step(step).build().unwrap()
+}
 
 const WRITERS: usize = 4;
 const WRITES: u32 = 100;
@@ -27,8 +68,8 @@ async fn write(table: Table, writer: usize) {
             };
             table.modify(&key(), change).await.map(drop)
         } else {
-            let change = |order: &mut OrderV2| {
-                order.data.total += 1;
+            let change = |order: &mut Summed| {
+                order.data.sum += 1;
                 count(&mut order.data.log);
                 *order.data.discounts.entry("writes".to_owned()).or_default() += 1;
             };
@@ -73,20 +114,23 @@ async fn contended_changes_of_two_releases_are_each_applied_once() {
     inject_faults(&world);
 
     let writers = (0..WRITERS).map(|writer| {
-        let (color, minor) =
-            if writer.is_multiple_of(2) { (Color::Blue, 0) } else { (Color::Green, 1) };
+        let (color, config) = match writer % 2 {
+            0 => (Color::Blue, schema(1, 0)),
+            _ => (Color::Green, config().with_schema(second()).with_gate(held())),
+        };
         // While one of them waits to repeat a write, the others may write often.
-        let config = schema(1, minor).with_budget(Duration::from_secs(600));
-        let config = config.with_remembered_writes(40);
+        let config = config.with_budget(Duration::from_secs(600)).with_remembered_writes(40);
         tokio::spawn(write(table(&world, color, config), writer))
     });
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap();
     }
 
-    let order = blue(&world).get::<OrderV2>(&key()).await.unwrap().unwrap();
+    let green = table(&world, Color::Green, config().with_schema(second()));
+    let order = green.get::<Summed>(&key()).await.unwrap().unwrap();
     assert_eq!(order.value().data.log, [WRITES; WRITERS]);
-    assert_eq!(order.value().data.total, ALL);
+    assert_eq!(order.value().data.sum, ALL);
+    assert_eq!(order.schema_version(), Some(ContractVersion::new(1, 0)));
     assert_eq!(order.value().data.discounts["writes"], 2 * WRITES);
     assert_eq!(order.version(), Some(ALL + 1), "one write each");
     let item = raw(&world).await.unwrap();

@@ -91,7 +91,7 @@ fn gate(deployment: Deployment, living: Vec<Member>) -> WriteGate {
 }
 
 /// Release 2 while release 1 lives.
-fn held() -> WriteGate {
+pub(crate) fn held() -> WriteGate {
     let living = vec![member(Color::Blue, "1", &first()), member(Color::Green, "2", &second())];
     gate(shifted(), living)
 }
