@@ -1,5 +1,7 @@
 //! One figure, and how it is printed.
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 /// What was measured. The names stay stable, so that figures can be followed over time.
@@ -18,24 +20,24 @@ pub(crate) struct Figure {
 #[derive(Debug)]
 pub(crate) struct Printer {
     json: bool,
-    missed: Vec<&'static str>,
+    missed: RefCell<Vec<&'static str>>,
 }
 
 impl Printer {
     pub(crate) const fn new(json: bool) -> Self {
-        Self { json, missed: Vec::new() }
+        Self { json, missed: RefCell::new(Vec::new()) }
     }
 
     /// Notes whether what must hold does.
-    pub(crate) fn gate(&mut self, what: &'static str, holds: bool) {
+    pub(crate) fn gate(&self, what: &'static str, holds: bool) {
         if !holds {
-            self.missed.push(what);
+            self.missed.borrow_mut().push(what);
         }
     }
 
     /// What does not hold and must.
-    pub(crate) fn missed(&self) -> &[&'static str] {
-        &self.missed
+    pub(crate) fn missed(&self) -> Vec<&'static str> {
+        self.missed.borrow().clone()
     }
 
     #[expect(clippy::print_stdout, reason = "figures are the program's output")]

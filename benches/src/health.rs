@@ -11,14 +11,14 @@ use anyhow::Result;
 
 use crate::figure::{Figure, Printer};
 
-pub(crate) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
+pub(crate) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     pass_through::run(printer, rounds)?;
     answer::run(printer, rounds)?;
     storm::run(printer, rounds)
 }
 
 fn print(
-    printer: &mut Printer,
+    printer: &Printer,
     case: &'static str,
     who: &'static str,
     (metric, value, unit): (&'static str, f64, &'static str),

@@ -3,6 +3,7 @@
 mod cpu;
 mod figure;
 mod health;
+mod items;
 mod local;
 
 use anyhow::{Result, bail};
@@ -12,7 +13,7 @@ use figure::Printer;
 
 #[derive(Parser)]
 struct Arguments {
-    /// `all`, `health` or `local`
+    /// `all`, `health`, `items` or `local`
     #[arg(default_value = "all")]
     name: String,
     /// One JSON object a line
@@ -32,18 +33,19 @@ struct Arguments {
 /// When a bench cannot run, no bench has that name, or a gate is missed.
 pub fn main() -> Result<()> {
     let Arguments { name, json, quick, bench: _ } = Arguments::parse();
-    let (mut printer, rounds) = (Printer::new(json), if quick { 3 } else { 11 });
+    let (printer, rounds) = (Printer::new(json), if quick { 3 } else { 11 });
+    let printer = &printer;
     match name.as_str() {
-        "health" => health::run(&mut printer, rounds)?,
-        "local" => local::run(&printer, rounds)?,
+        "health" => health::run(printer, rounds)?,
+        "items" => items::run(printer, rounds, quick)?,
+        "local" => local::run(printer, rounds)?,
         "all" => {
-            health::run(&mut printer, rounds)?;
-            local::run(&printer, rounds)?;
+            health::run(printer, rounds)?;
+            items::run(printer, rounds, quick)?;
+            local::run(printer, rounds)?;
         }
-        other => bail!("no bench is called {other:?}: there are health, local and all"),
+        other => bail!("no bench is called {other:?}: there are health, items, local and all"),
     }
-    match printer.missed() {
-        [] => Ok(()),
-        missed => bail!("missed: {}", missed.join("; ")),
-    }
+    let missed = printer.missed();
+    if missed.is_empty() { Ok(()) } else { bail!("missed: {}", missed.join("; ")) }
 }

@@ -44,7 +44,7 @@ async fn parts(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(response)
 }
 
-pub(super) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
+pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     let runtime = scene::runtime()?;
     let health = runtime.block_on(scene::healthy())?;
     let constant = scene::routes();

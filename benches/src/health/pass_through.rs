@@ -29,7 +29,7 @@ fn own_body(response: Response<Body>) -> Response<Either<Body, Full<Bytes>>> {
     response.map(Either::Left)
 }
 
-pub(super) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
+pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     let runtime = scene::runtime()?;
     let health: Health = runtime.block_on(scene::healthy())?;
     let alone = scene::routes();

@@ -40,7 +40,7 @@ struct Run {
     runs_per_interval: f64,
 }
 
-pub(super) fn run(printer: &mut Printer, rounds: usize) -> Result<()> {
+pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     let (mut well, mut hanging) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         well.push(storm(Dependency::Well)?);

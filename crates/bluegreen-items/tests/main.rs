@@ -11,6 +11,7 @@ mod canned;
 mod contended;
 #[cfg(feature = "metrics")]
 mod counters;
+mod elsewhere;
 mod interleavings;
 mod lost_replies;
 mod operations;

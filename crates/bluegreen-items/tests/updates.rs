@@ -159,6 +159,11 @@ async fn an_update_speaks_of_one_schema_version_only() {
 
     let error = blue(&world).update(&key(), Update::new().add("total", 1)).await.unwrap_err();
     assert!(matches!(error, ItemError::NewerSchema { found, .. } if found == v2), "{error}");
+    for label in [n(10), s("10"), s("10.2"), s("11.1")] {
+        put_raw(&world.dynamodb(), [("total", n(5)), ("SchemaVersion", label)]).await;
+        let error = blue(&world).update(&key(), Update::new().add("total", 1)).await.unwrap_err();
+        assert!(matches!(error, ItemError::NewerSchema { .. }), "{error}");
+    }
     for label in [n(1), s("1"), s("1.7")] {
         put_raw(&world.dynamodb(), [("total", n(5)), ("SchemaVersion", label)]).await;
         let blue = table(&world, Color::Blue, schema(1, 7));

@@ -131,12 +131,16 @@ fn of_schema(author: &Author<'_>, expression: &mut Expression) -> Option<String>
     let label = expression.word(&author.config.names.schema_version);
     let major = present.major();
     let number = expression.value(&AttributeValue::N(major.to_string()));
-    let prefix = expression.value(&AttributeValue::S(format!("{major}.")));
+    // The texts that begin with "1." are those from "1." up to "1/". Emulators by others refuse
+    // `begins_with`, or a comparison without a look at the type, where the label is a number.
+    let [from, to] =
+        ['.', '/'].map(|end| expression.value(&AttributeValue::S(format!("{major}{end}"))));
+    let is_text = expression.value(&AttributeValue::S("S".to_owned()));
     let text = expression.value(&AttributeValue::S(major.to_string()));
     let mut either = vec![
         format!("{label} = {number}"),
         format!("{label} = {text}"),
-        format!("begins_with({label}, {prefix})"),
+        format!("(attribute_type({label}, {is_text}) AND {label} BETWEEN {from} AND {to})"),
     ];
     if schema.version_of(None).major() == major {
         either.push(format!("attribute_not_exists({label})"));

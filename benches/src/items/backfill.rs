@@ -1,0 +1,150 @@
+//! All items of a table taken to the next schema version, beside a plain parallel scan that writes
+//! the same change without lock, stamps or checkpoint.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use bluegreen::items::{Backfill, BackfillConfig, Key, Schema, Step, Table};
+use bluegreen::{Color, ContractVersion, Stop};
+use bluegreen_local::World;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::{TABLE, config, figure, identity, world};
+use crate::figure::Printer;
+
+const SEGMENTS: i32 = 4;
+const PARALLEL: usize = 8;
+const PAGE: i32 = 200;
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    sum: u64,
+    note: String,
+}
+
+pub(super) fn run(printer: &Printer, items: u32) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let floor = runtime.block_on(measured(items, |world| async move { plain(&world).await }))?;
+    let ours = runtime.block_on(measured(items, |world| async move { versioned(&world).await }))?;
+    printer.print(&figure("backfill", "floor", "items_per_second", floor));
+    printer.print(&figure("backfill", "bluegreen", "items_per_second", ours));
+    printer.print(&figure("backfill", "bluegreen", "ratio", ours / floor));
+    printer.print(&figure("backfill", "bluegreen", "items", f64::from(items)));
+    Ok(())
+}
+
+async fn measured<F>(items: u32, work: impl FnOnce(Arc<World>) -> F) -> Result<f64>
+where
+    F: Future<Output = Result<()>>,
+{
+    let world = Arc::new(world().await?);
+    fill(&world.dynamodb(), items).await?;
+    #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+    let start = Instant::now();
+    work(Arc::clone(&world)).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let done = migrated(&world.dynamodb()).await?;
+    ensure!(done == items, "{done} of {items} items were migrated");
+    Ok(f64::from(items) / seconds)
+}
+
+async fn fill(client: &Client, items: u32) -> Result<()> {
+    let numbers: Vec<u32> = (0..items).collect();
+    for chunk in numbers.chunks(25) {
+        let requests = chunk.iter().map(|number| {
+            let text = |text: String| AttributeValue::S(text);
+            let item = HashMap::from([
+                ("PK".to_owned(), text(format!("ORDER#{number}"))),
+                ("SK".to_owned(), text("META".to_owned())),
+                ("total".to_owned(), AttributeValue::N(number.to_string())),
+                ("note".to_owned(), text("leave at the door ".repeat(10))),
+                ("SchemaVersion".to_owned(), AttributeValue::N("1".to_owned())),
+            ]);
+            let put = PutRequest::builder().set_item(Some(item)).build()?;
+            Ok(WriteRequest::builder().put_request(put).build())
+        });
+        let requests = requests.collect::<Result<Vec<_>>>()?;
+        client.batch_write_item().request_items(TABLE, requests).send().await?;
+    }
+    Ok(())
+}
+
+async fn migrated(client: &Client) -> Result<u32> {
+    let scan = client
+        .scan()
+        .table_name(TABLE)
+        .filter_expression("SchemaVersion = :two AND attribute_exists(#s)")
+        .expression_attribute_names("#s", "sum")
+        .expression_attribute_values(":two", AttributeValue::N("2".to_owned()));
+    let mut pages = scan.into_paginator().send();
+    let mut found = 0;
+    while let Some(page) = pages.next().await {
+        found += u32::try_from(page?.count())?;
+    }
+    Ok(found)
+}
+
+/// What a script would do: scan in parallel, write each item back changed.
+async fn plain(world: &World) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    for segment in 0..SEGMENTS {
+        tasks.spawn(plain_segment(world.dynamodb(), segment));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn plain_segment(client: Client, segment: i32) -> Result<()> {
+    let mut start = None;
+    loop {
+        let scan = client.scan().table_name(TABLE).set_exclusive_start_key(start);
+        let scan = scan.segment(segment).total_segments(SEGMENTS).limit(PAGE);
+        let page = scan.send().await?;
+        let writes = page.items.unwrap_or_default().into_iter().map(|item| {
+            let client = client.clone();
+            async move { plain_write(&client, item).await }
+        });
+        stream::iter(writes).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn plain_write(client: &Client, mut item: HashMap<String, AttributeValue>) -> Result<()> {
+    let total = item.remove("total").context("every item has a total")?;
+    item.insert("sum".to_owned(), total);
+    item.insert("SchemaVersion".to_owned(), AttributeValue::N("2".to_owned()));
+    client.put_item().table_name(TABLE).set_item(Some(item)).send().await?;
+    Ok(())
+}
+
+async fn versioned(world: &World) -> Result<()> {
+    let step = Step::new(1, 2, |item| {
+        if let Some(total) = item.remove("total") {
+            item.insert("sum".to_owned(), total);
+        }
+        Ok(())
+    });
+    let schema = Schema::builder("Order", ContractVersion::new(2, 0));
+    let config = config().with_schema(schema.step(step.without_down()).build()?);
+    let table = Table::new(world.dynamodb(), TABLE, &identity(Color::Green)?, config.clone())?;
+    let backfill = BackfillConfig::default()
+        .with_segments(u32::try_from(SEGMENTS)?)
+        .with_parallel(PARALLEL)
+        .with_page(u32::try_from(PAGE)?)
+        .with_checkpoint(table.clone(), Key::new("BACKFILL").with_sk("Order 2"));
+    let (_handle, driver) = Backfill::<Order>::new(&table, backfill)?;
+    let report = driver.run(Stop::never()).await?;
+    ensure!(report.progress.failed == 0, "{report:?}");
+    Ok(())
+}
