@@ -182,7 +182,7 @@ impl TableConfig {
             let found = format!("{:?}", self.budget);
             return Err(ConfigError::new("budget", &found, "is not above zero and up to a day"));
         }
-        if self.schema.contract() == Schema::new("", self.schema.version()).contract() {
+        if !self.schema.is_named() {
             return Err(ConfigError::new("schema", "", "has no name"));
         }
         self.names.check()

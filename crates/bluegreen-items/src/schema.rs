@@ -71,6 +71,10 @@ impl Schema {
         &self.contract
     }
 
+    pub(crate) fn is_named(&self) -> bool {
+        self.contract.len() > PREFIX.len()
+    }
+
     /// The version that this release knows, and writes where it may.
     #[must_use]
     pub const fn version(&self) -> ContractVersion {
@@ -130,8 +134,11 @@ impl Schema {
     }
 }
 
+/// Keeps the names of items apart from those of messages, which members announce too.
+const PREFIX: &str = "items/";
+
 fn contract(name: &str) -> Arc<str> {
-    Arc::from(format!("items/{name}"))
+    Arc::from(format!("{PREFIX}{name}"))
 }
 
 #[cfg(test)]

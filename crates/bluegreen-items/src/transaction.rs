@@ -19,8 +19,9 @@ const MOST_ITEMS: usize = 100;
 /// The limit for all items of a transaction together: 4 MB.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Several writes of which all happen or none: up to 100 items and 4 MB, of one region, at twice the
-/// price of single ones.
+/// Several writes of which all happen or none: up to 100 items and 4 MB, at twice the price of
+/// single ones. They may be of several tables of one account and region; the first part's client
+/// sends all of them.
 ///
 /// Each part keeps its lock, as alone. The request carries a client token, so that a repetition
 /// within 10 minutes is not applied again; beyond that the marks in the items tell.

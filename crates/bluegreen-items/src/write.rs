@@ -122,6 +122,9 @@ impl Author<'_> {
         item.retain(|name, _| !self.config.names.is_stamp(name));
         item.extend(key.clone());
         self.lower(&mut item)?;
+        if let Some((name, _)) = key.iter().find(|(name, value)| item.get(*name) != Some(value)) {
+            return Err(key_change(name));
+        }
         item.insert(self.config.names.created_at.clone(), self.timestamp()?);
         self.stamp(&mut item, &Stamps::default())?;
         let size = checked_size(item.iter())?;

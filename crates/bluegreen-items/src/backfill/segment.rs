@@ -64,13 +64,17 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
             // Not lazily: a page that is given up half-way is read again as a whole.
             let items: Vec<_> = items.into_iter().map(|item| self.item(item)).collect();
             let mut items = stream::iter(items).buffer_unordered(self.config.parallel);
-            let mut migrated = 0;
+            let (mut going, mut migrated) = (Going::On, 0);
+            // To the end also when asked to stop, so that no call under way is dropped.
             while let Some(done) = items.next().await {
                 match done? {
-                    (Going::Stopped, _) => return Ok(()),
+                    (Going::Stopped, _) => going = Going::Stopped,
                     (Going::On, Saved::Written) => migrated += 1,
                     (Going::On, Saved::Unchanged) => {}
                 }
+            }
+            if going == Going::Stopped {
+                return Ok(());
             }
             let next = match last {
                 None => Segment::Done,

@@ -76,6 +76,7 @@ impl Step {
     }
 
     /// There is no way down: no release that reads only the earlier version will ever run again.
+    /// Where one does, the gate lets nothing be written: [`ItemError::Held`] names the process.
     #[must_use]
     pub fn without_down(mut self) -> Self {
         self.down = Down::None;

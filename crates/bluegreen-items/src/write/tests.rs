@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bluegreen_core::ContractVersion;
 
 use super::*;
-use crate::{AttributeNames, Schema};
+use crate::{AttributeNames, Schema, Step};
 
 fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
@@ -145,6 +145,23 @@ fn a_value_changes_neither_key_nor_stamps() {
     assert_eq!(with("SK").unwrap_err().to_string(), "the value cannot be written at \"SK\"");
     let other = attributes([("PK", text("other"))]);
     assert!(matches!(author(&config).create(key(), other), Err(ItemError::Encode { .. })));
+}
+
+#[test]
+fn a_step_changes_no_key() {
+    let move_key = |item: &mut Attributes| {
+        item.insert("SK".to_owned(), text("elsewhere"));
+        Ok(())
+    };
+    let step = Step::new(1, 2, move_key).lossy_down(move_key);
+    let schema = Schema::builder("Order", ContractVersion::new(2, 0)).step(step).build().unwrap();
+    let config = TableConfig::default().with_schema(schema);
+    let lowered = Author { target: ContractVersion::new(1, 0), ..author(&config) };
+    let error = lowered.create(key(), Attributes::new()).unwrap_err();
+    assert_eq!(error.to_string(), "the value cannot be written at \"SK\"");
+    let item = stored(attributes([("SchemaVersion", number(1))]));
+    let error = author(&config).migrate(key(), &item).unwrap_err();
+    assert_eq!(error.to_string(), "the value cannot be written at \"SK\"");
 }
 
 #[test]
