@@ -175,9 +175,31 @@ async fn asked_to_stop_it_remembers_and_the_next_run_goes_on_from_there() {
     let second = backfill.run(Stop::never()).await.unwrap();
     assert_eq!(second.ending, Ending::Finished);
     assert!(second.progress.scanned >= 40);
-    let scans = count(&world, &["Scan"])[0] - scans;
-    assert!(scans < 11, "not from the start: {scans}");
+    let resumed = count(&world, &["Scan"])[0] - scans;
     check_all_migrated_once(&world, 40).await;
+    let scans = count(&world, &["Scan"])[0];
+    run(&green(&world), small()).await.unwrap();
+    let whole = count(&world, &["Scan"])[0] - scans;
+    assert!(resumed + 3 <= whole, "not from the start: {resumed} of {whole} pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_to_stop_it_finishes_the_calls_that_are_under_way() {
+    let world = open().await;
+    fill(&world, 20).await;
+    let config = small().with_segments(1);
+    let (handle, backfill) = Backfill::<Summed>::new(&green(&world), config).unwrap();
+    let (stopper, stop) = Stop::new();
+    let reply = world.faults().hold_reply(calls("UpdateItem").access_key("green"), 3);
+    let mut running = tokio::spawn(backfill.run(stop));
+    reply.reached().await;
+    stopper.stop(Duration::from_secs(60));
+    let early = tokio::time::timeout(Duration::from_secs(5), &mut running).await;
+    assert!(early.is_err(), "an answer is still to come");
+    let before = handle.progress().migrated;
+    reply.release();
+    let report = running.await.unwrap().unwrap();
+    assert_eq!((report.ending, report.progress.migrated), (Ending::Stopped, before + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,6 +336,37 @@ async fn a_second_run_with_the_same_checkpoint_takes_over() {
         held.release();
     });
     assert!(matches!(first, Err(BackfillError::AnotherRun)), "{first:?}");
+    check_all_migrated_once(&world, 30).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_taken_over_notices_though_the_other_has_done_nothing_yet() {
+    let world = open().await;
+    fill(&world, 30).await;
+    let table = green(&world);
+    // A checkpoint is there that the second run does not change by its work.
+    let (_handle, before) = Backfill::<Summed>::new(&table, resumable(&world)).unwrap();
+    let early = world.faults().hold(calls("UpdateItem").access_key("green"), 1);
+    tokio::select! {
+        biased;
+        report = before.run(Stop::never()) => panic!("it was held: {report:?}"),
+        () = early.reached() => {}
+    }
+    drop(early);
+    let held = world.faults().hold(calls("UpdateItem").access_key("green"), 3);
+    let (first, second) = tokio::join!(run(&table, resumable(&world)), async {
+        held.reached().await;
+        let looks = world.faults().hold(calls("Scan").access_key("green"), 1);
+        let (_handle, second) = Backfill::<Summed>::new(&table, resumable(&world)).unwrap();
+        let second = tokio::spawn(second.run(Stop::never()));
+        looks.reached().await;
+        held.release();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        looks.release();
+        second.await.unwrap()
+    });
+    assert!(matches!(first, Err(BackfillError::AnotherRun)), "{first:?}");
+    assert_eq!(second.unwrap().ending, Ending::Finished);
     check_all_migrated_once(&world, 30).await;
 }
 

@@ -1,5 +1,6 @@
 //! What an order says to others, in the versions that the releases of this service speak.
 
+use bluegreen::items::Schema;
 use bluegreen::queue::Message;
 use bluegreen::{ContractVersion, Reads, Release};
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,9 @@ impl Contracts {
     }
 
     /// The schema of the items it writes: 1.1 adds a field that readers of 1.0 leave alone.
-    pub const fn schema(self) -> ContractVersion {
-        ContractVersion::new(1, if matches!(self, Self::WithCurrency) { 1 } else { 0 })
+    pub fn schema(self) -> Schema {
+        let minor = if self == Self::WithCurrency { 1 } else { 0 };
+        Schema::new("Order", ContractVersion::new(1, minor))
     }
 
     /// The messages it reads, for the other color to see.
