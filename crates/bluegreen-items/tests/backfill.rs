@@ -187,19 +187,22 @@ async fn asked_to_stop_it_remembers_and_the_next_run_goes_on_from_there() {
 async fn asked_to_stop_it_finishes_the_calls_that_are_under_way() {
     let world = open().await;
     fill(&world, 20).await;
-    let config = small().with_segments(1);
-    let (handle, backfill) = Backfill::<Summed>::new(&green(&world), config).unwrap();
+    let config = small().with_segments(1).with_page(20);
+    let (_handle, backfill) = Backfill::<Summed>::new(&green(&world), config).unwrap();
     let (stopper, stop) = Stop::new();
-    let reply = world.faults().hold_reply(calls("UpdateItem").access_key("green"), 3);
+    let writes = calls("UpdateItem").access_key("green");
+    let reply = world.faults().hold_reply(writes.clone(), 3);
+    let other = world.faults().hold(writes, 5);
     let mut running = tokio::spawn(backfill.run(stop));
     reply.reached().await;
+    other.reached().await;
     stopper.stop(Duration::from_secs(60));
+    other.release();
     let early = tokio::time::timeout(Duration::from_secs(5), &mut running).await;
     assert!(early.is_err(), "an answer is still to come");
-    let before = handle.progress().migrated;
     reply.release();
     let report = running.await.unwrap().unwrap();
-    assert_eq!((report.ending, report.progress.migrated), (Ending::Stopped, before + 1));
+    assert_eq!((report.ending, report.progress.migrated), (Ending::Stopped, 5));
 }
 
 #[tokio::test(start_paused = true)]
