@@ -35,7 +35,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// [checkpoint](BackfillConfig::checkpoint), or from the start without one.
 ///
 /// The [gate](crate::WriteGate) must let the version be written; where it does not, or no longer,
-/// the run ends with [`ItemError::Held`].
+/// the run ends with [`ItemError::Held`]. A dry run does not ask it.
 ///
 /// ```
 /// # use bluegreen_core::Stop;
@@ -112,6 +112,10 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Backfill<T> {
         // Writes follow the same policy as scans.
         let mut writes = TableConfig::clone(&table.config);
         (writes.backoff, writes.budget) = (config.retry.backoff(), config.retry.budget());
+        if config.writing == Writing::Nothing {
+            // What it would write may be asked before it may be written.
+            writes.gate = None;
+        }
         let table = table.with_config(writes).metered(Arc::clone(&counts.writes));
         let handle = BackfillHandle { counts: Arc::clone(&counts) };
         Ok((handle, Self { table, config, counts, value: PhantomData }))

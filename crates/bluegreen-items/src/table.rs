@@ -1,4 +1,5 @@
 mod migration;
+mod outcome;
 mod update;
 
 use std::borrow::Cow;
@@ -13,21 +14,20 @@ use crate::backfill::capacity::Capacity;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
-use crate::transaction::Bundled;
-use crate::verdict::{Verdict, judge};
 use crate::view::{Absences, check_readable, decode, encode, encode_noting_absences};
-use crate::write::{Act, Author, Content, Lock, Reason, Write, lifted};
+use crate::write::{Author, Lock, Reason, Write, lifted};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
-    TableConfig, Versioned, WrittenSchema, counters,
+    TableConfig, Versioned, WrittenSchema,
 };
+use outcome::not_deleted;
 
 /// A DynamoDB table whose items two releases share. Cheap to clone.
 ///
 /// It holds items of any number of types: each call names its own, and each kind that has a schema
 /// of its own has a handle of its own, by [`with_schema`](Self::with_schema). The SDK client's own
-/// retries and time-outs apply to each call. Cancel safety: a call that is dropped has happened or not; a
-/// [`Versioned`] that was being saved finds out at its next save.
+/// retries and time-outs apply to each call. Cancel safety: a call that is dropped has happened or
+/// not; a [`Versioned`] that was being saved finds out at its next save.
 #[derive(Clone, Debug)]
 pub struct Table {
     dynamo: Dynamo,
@@ -294,113 +294,4 @@ impl Table {
         }
         Ok(write)
     }
-
-    /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
-    pub(crate) async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
-        let Some(write) = item.unsettled() else { return Ok(Saved::Unchanged) };
-        let sent = match &write.bundle {
-            None => self.send(item.key(), write).await,
-            Some(bundle) => match bundle.send_once().await {
-                Ok(Bundled::Applied) => Ok(()),
-                Ok(Bundled::Refused(_)) => {
-                    // The transaction was not applied; what it would have written is still
-                    // a change of the value.
-                    item.give_up();
-                    return Ok(Saved::Unchanged);
-                }
-                Err(error) => Err(error),
-            },
-        };
-        match sent {
-            Ok(()) => {
-                item.settle(&self.config.names)?;
-                Ok(Saved::Written)
-            }
-            Err(error) => {
-                // What may have been applied is kept, and sent again first at the next save.
-                let is_open = error.was_refused() || error.is_retryable();
-                if !(is_open && write.sends.are_in_doubt()) {
-                    item.give_up();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn send(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
-        let expression = Expression::of(&write.act, &self.config.names);
-        let answer = match &write.content {
-            Content::Whole(item) => self.dynamo.put(item.clone(), expression, &write.sends).await?,
-            Content::Parts(patch) => {
-                let expression = expression.with_update(patch);
-                self.dynamo.update(write.key.clone(), expression, &write.sends).await?
-            }
-        };
-        match answer {
-            Answer::Done => Ok(()),
-            Answer::Refused(current) => {
-                let current = self.current(key, current).await?;
-                refused(write, current)
-            }
-        }
-    }
-
-    /// The item that stood in the way, asked for where the service did not name it.
-    pub(crate) async fn current(
-        &self,
-        key: &Key,
-        refusal: Option<Attributes>,
-    ) -> Result<Option<StoredItem>, ItemError> {
-        let attributes = match refusal {
-            Some(attributes) => Some(attributes),
-            None => {
-                let key = key.to_attributes(&self.config.names)?;
-                self.dynamo.get(key, Consistency::Strong).await?
-            }
-        };
-        attributes.map(|item| StoredItem::read(item, &self.config.names)).transpose()
-    }
-}
-
-/// What the refusal of a write means.
-fn refused(write: &Write, current: Option<StoredItem>) -> Result<(), ItemError> {
-    let Some(current) = current else { return Err(ItemError::Gone) };
-    match judge(&write.act, write.mark, write.sends.are_in_doubt(), current.stamps()) {
-        Verdict::Ours => {
-            counters::recognized();
-            tracing::info!("a write whose reply was lost had been applied");
-            Ok(())
-        }
-        Verdict::Unknown => Err(outcome_unknown()),
-        Verdict::Another => Err(match write.act {
-            Act::Create => ItemError::AlreadyExists { current: Box::new(current) },
-            Act::Update(_) => conflict(current),
-        }),
-    }
-}
-
-/// What the refusal of a deletion means.
-fn not_deleted(lock: &Lock, in_doubt: bool, current: Option<StoredItem>) -> Result<(), ItemError> {
-    match current {
-        None if in_doubt => Ok(()),
-        None => Err(ItemError::Gone),
-        Some(current) if !in_doubt => Err(conflict(current)),
-        Some(current) => match (lock.incarnation, current.stamps().incarnation) {
-            (Some(then), Some(now)) if then == now => Err(conflict(current)),
-            // What was to be deleted is no more, and an earlier send of ours may have been why.
-            (Some(_), Some(_)) => Ok(()),
-            // Stamped or stripped of its stamps since, or created anew: nobody can tell.
-            _ => Err(outcome_unknown()),
-        },
-    }
-}
-
-fn outcome_unknown() -> ItemError {
-    counters::outcome_unknown();
-    ItemError::OutcomeUnknown
-}
-
-fn conflict(current: StoredItem) -> ItemError {
-    counters::conflict();
-    ItemError::Conflict { current: Box::new(current) }
 }

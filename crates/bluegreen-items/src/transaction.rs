@@ -211,7 +211,8 @@ impl<'a> Transaction<'a> {
             return Err(TransactionError::TooMany { most: MOST_ITEMS });
         }
         let is_same = |other: &Part| {
-            other.key == part.key && other.table.dynamo().table() == part.table.dynamo().table()
+            let [one, two] = [other, &part].map(|part| part.table.dynamo().table());
+            one == two && other.key.normalized() == part.key.normalized()
         };
         if self.parts.iter().any(is_same) {
             return Err(TransactionError::Twice { key: part.key });

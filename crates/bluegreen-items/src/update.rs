@@ -139,8 +139,8 @@ impl Update {
         self
     }
 
-    /// Only if the item was written this often: another version is a [conflict]
-    /// (ItemError::Conflict).
+    /// Only if the item was written this often: another version is a
+    /// [conflict](ItemError::Conflict).
     pub const fn if_version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self

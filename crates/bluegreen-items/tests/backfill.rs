@@ -324,6 +324,10 @@ async fn while_the_gate_holds_the_version_back_it_says_so_and_writes_nothing() {
     let error = backfill.run(Stop::never()).await.unwrap_err();
     assert!(matches!(error, BackfillError::Item(ItemError::Held { .. })), "{error:?}");
     assert_eq!(count(&world, &["UpdateItem", "Scan"]), [0, 0]);
+    let (_handle, backfill) = Backfill::<OrderV1>::new(&table, small().dry_run()).unwrap();
+    let report = backfill.run(Stop::never()).await.unwrap();
+    assert_eq!(report.progress.migrated, 5, "what it would do can be asked before");
+    assert_eq!(count(&world, &["UpdateItem"]), [0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::checkpoint::{Checkpoint, Memory, PlainKey, Segment};
 use super::progress::Counts;
 use super::{BackfillConfig, BackfillError, Writing};
+use crate::dynamo::Page;
 use crate::retry::GaveUp;
 use crate::tries::{Pause, Tries};
 use crate::write::Reason;
@@ -61,8 +62,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
             let Some(page) = self.scan((index, segments), start).await? else { return Ok(()) };
             let (items, last) = (page.items, page.last);
             let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-            // Not lazily: a page that is given up half-way is read again as a whole.
-            let items: Vec<_> = items.into_iter().map(|item| self.item(item)).collect();
+            let items = items.into_iter().map(|item| self.item(item));
             let mut items = stream::iter(items).buffer_unordered(self.config.parallel);
             let (mut going, mut migrated) = (Going::On, 0);
             // To the end also when asked to stop, so that no call under way is dropped.
@@ -90,7 +90,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
         &self,
         (index, segments): (u32, usize),
         start: Option<Attributes>,
-    ) -> Result<Option<crate::dynamo::Page>, BackfillError> {
+    ) -> Result<Option<Page>, BackfillError> {
         tokio::select! {
             biased;
             _ = self.stop.requested() => return Ok(None),
@@ -201,7 +201,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
     fn is_checkpoint(&self, item: &Attributes) -> bool {
         let Some((table, key)) = &self.config.checkpoint else { return false };
         let is_same_table = table.dynamo().table() == self.table.dynamo().table();
-        is_same_table && Key::of(item, &self.table.config.names).is_ok_and(|found| found == *key)
+        let found = Key::of(item, &self.table.config.names);
+        is_same_table && found.is_ok_and(|found| found.normalized() == key.normalized())
     }
 
     async fn advance(

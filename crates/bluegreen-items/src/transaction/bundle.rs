@@ -121,7 +121,9 @@ impl Bundle {
             counters::outcome_unknown();
             return Err(ItemError::OutcomeUnknown);
         }
-        counters::conflict();
+        if refusals.iter().any(|(_, error)| matches!(error, ItemError::Conflict { .. })) {
+            counters::conflict();
+        }
         Ok(Bundled::Refused(refusals))
     }
 }
