@@ -12,6 +12,25 @@ use crate::Schema;
 /// shift is committed and the last process of the old release has ended. When such a process
 /// comes back, the old version is written again.
 ///
+/// ```
+/// # use std::sync::Arc;
+/// # use bluegreen_core::{FollowConfig, Following, MemoryStore, Roster, RosterConfig, ServiceIdentity};
+/// # use bluegreen_items::{Schema, TableConfig, WriteGate};
+/// # fn example(
+/// #     store: Arc<MemoryStore>, me: ServiceIdentity, schema: Schema,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let follow = FollowConfig::default().with_reads(schema.reads());
+/// let (following, follower) = Following::new(store.clone(), me.clone(), follow)?;
+/// let (roster, lookout) = Roster::new(store, me.key, RosterConfig::default())?;
+/// // … spawn `follower.run(stop)` and `lookout.run(stop)` …
+/// # drop((follower, lookout));
+/// let gate = WriteGate::new(following, roster);
+/// let config = TableConfig::default().with_schema(schema).with_gate(gate);
+/// # drop(config);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// While no deployment or no member is known, or nobody knows what a color reads that may be asked
 /// back, the lowest version is written that a step leads to. Processes that start between two
 /// looks of the roster's [`Lookout`](bluegreen_core::Lookout) are seen at the next: one that reads

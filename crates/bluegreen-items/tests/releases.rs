@@ -15,6 +15,7 @@ use bluegreen_items::{
     typed,
 };
 use bluegreen_local::{Fault, Rule, World};
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::shop::{
@@ -319,6 +320,82 @@ async fn one_table_holds_kinds_of_items_with_schemas_of_their_own() {
     let customer = customers.get::<OrderV1>(&other).await.unwrap().unwrap();
     assert_eq!(customer.schema_version(), Some(v(7)));
     assert!(orders.with_schema(Schema::new("", v(1))).is_err());
+}
+
+/// What happens to an item during a release and after it.
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    /// Blue changes it, if it runs.
+    Blue,
+    Green,
+    GreenReads,
+    /// Blue ends for good, or is back.
+    Turn,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        3 => Just(Happens::Blue),
+        4 => Just(Happens::Green),
+        1 => Just(Happens::GreenReads),
+        1 => Just(Happens::Turn),
+    ]
+}
+
+async fn play(all: Vec<Happens>) {
+    let world = open().await;
+    put_old(&world).await;
+    let blue = blue(&world);
+    let greens = || config().with_migration(Migration::OnRead);
+    let (held, opened) =
+        (green(&world, greens().with_gate(held())), green(&world, greens().with_gate(opened())));
+    let (mut blue_runs, mut total, mut label) = (true, 1, 1);
+    for happens in all {
+        let green = if blue_runs { &held } else { &opened };
+        match happens {
+            Happens::Blue if !blue_runs => continue,
+            Happens::Blue => {
+                let changed =
+                    blue.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await;
+                match changed {
+                    Ok(_) => total += 1,
+                    // What was written while it was gone; it says so.
+                    Err(ItemError::NewerSchema { .. }) => assert_eq!(label, 2),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Happens::Green => {
+                green.modify(&key(), remark).await.unwrap();
+                total += 1;
+                label = if blue_runs { 1 } else { 2 };
+            }
+            Happens::GreenReads => {
+                let order = green.get::<Remarked>(&key()).await.unwrap().unwrap();
+                assert_eq!(order.value().data.total, total);
+                // Reading takes an item up where that may be, and never down.
+                label = if blue_runs { label } else { 2 };
+            }
+            Happens::Turn => blue_runs = !blue_runs,
+        }
+        let item = raw(&world).await.unwrap();
+        let data = item["Data"].as_m().unwrap();
+        assert_eq!((&data["total"], &data["foreign"]), (&n(total), &n(7)), "{happens:?}");
+        assert_eq!(item["SchemaVersion"], n(label), "{happens:?}");
+        assert_eq!(data.contains_key("note"), label == 1, "one shape or the other, whole");
+        assert_eq!(data.contains_key("remarks"), label == 2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happens_in_a_release_an_item_is_whole_and_nothing_is_lost(
+        all in proptest::collection::vec(happens(), 1..25),
+    ) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(play(all));
+    }
 }
 
 /// A process that follows the store and announces what it reads.
