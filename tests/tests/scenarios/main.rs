@@ -1,6 +1,7 @@
 //! Scenarios across the crates.
 
 mod client;
+mod items_follow_a_release;
 mod orders_copied;
 mod orders_flow;
 mod orders_stop;
