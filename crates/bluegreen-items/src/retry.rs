@@ -65,7 +65,7 @@ impl Default for RetryPolicy {
 
 /// A call that failed for good.
 #[derive(Debug, thiserror::Error)]
-#[error("{gave_up} after {tries} tries")]
+#[error("{gave_up} (try {tries})")]
 #[non_exhaustive]
 pub struct Failed<E: std::error::Error + 'static> {
     /// What the last try that was answered said; nothing when the first was cut off.

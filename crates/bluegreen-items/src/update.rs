@@ -42,6 +42,7 @@ enum Act {
     Append(AttributeValue),
     Add(AttributeValue),
     Remove,
+    AddToSet(AttributeValue),
     RemoveFromSet(AttributeValue),
 }
 
@@ -87,16 +88,17 @@ impl Update {
         self
     }
 
-    /// Puts texts into a set; one that is not there counts as empty.
+    /// Puts texts into a set; one that is not there counts as empty. The set must be a top-level
+    /// attribute: DynamoDB changes no others in part.
     pub fn add_to_set<S: Into<String>>(
         self,
         path: &str,
         texts: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.act_on_set(path, texts, Act::Add)
+        self.act_on_set(path, texts, Act::AddToSet)
     }
 
-    /// Takes texts out of a set; the last one takes the set along.
+    /// Takes texts out of a set, a top-level attribute; the last one takes the set along.
     pub fn remove_from_set<S: Into<String>>(
         self,
         path: &str,
@@ -194,11 +196,15 @@ impl Update {
         if self.acts.is_empty() {
             return Err(ItemError::encode("", "the update changes nothing"));
         }
-        for (path, _) in &self.acts {
-            if let Some(Element::Name(name)) = elements(path)?.first()
+        for (path, act) in &self.acts {
+            let elements = elements(path)?;
+            if let Some(Element::Name(name)) = elements.first()
                 && (names.is_key(name) || names.is_stamp(name))
             {
                 return Err(ItemError::encode(path, "an update changes neither key nor stamps"));
+            }
+            if matches!(act, Act::AddToSet(_) | Act::RemoveFromSet(_)) && elements.len() > 1 {
+                return Err(ItemError::encode(path, "only a top-level set is changed in part"));
             }
         }
         Ok(())

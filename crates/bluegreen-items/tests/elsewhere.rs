@@ -116,6 +116,14 @@ async fn items_alone_an_item_lives_and_dies_under_its_lock() {
     assert!(table.get::<OrderV1>(&Key::new("1")).await.unwrap().is_none());
     item.value_mut().data.total = 1;
     assert!(matches!(table.save(&mut item).await, Err(ItemError::Gone)));
+
+    let mut stale = table.create(Key::new("1"), OrderV1::of(1)).await.unwrap();
+    let mut other = table.get::<OrderV1>(&Key::new("1")).await.unwrap().unwrap();
+    table.delete(&mut other).await.unwrap();
+    table.create(Key::new("1"), OrderV1::of(7)).await.unwrap();
+    stale.value_mut().data.total = 2;
+    let error = table.save(&mut stale).await.unwrap_err();
+    assert!(matches!(error, ItemError::Conflict { .. }), "it is another life: {error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,10 @@ async fn a_wrong_update_is_refused_by_name_before_it_is_sent() {
         (Update::new().set("a..b", &1), "the value cannot be written at \"a..b\""),
         (Update::new().set("PK", &1), "the value cannot be written at \"PK\""),
         (Update::new().add("Version", 1), "the value cannot be written at \"Version\""),
+        (
+            Update::new().add_to_set("Data.tags", ["a"]),
+            "the value cannot be written at \"Data.tags\"",
+        ),
         (Update::new().remove("WriteIDs[0]"), "the value cannot be written at \"WriteIDs[0]\""),
         (Update::new().set("a", &1).if_present("["), "the value cannot be written at \"[\""),
         (

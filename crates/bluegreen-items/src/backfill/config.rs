@@ -18,9 +18,9 @@ pub struct BackfillConfig {
     /// How many items a call of the scan asks for: 1 to 10000; DynamoDB answers 1 MB at most.
     /// Default: 200.
     pub page: u32,
-    /// How many read units may be consumed a second; above zero. Default: no limit.
+    /// How many read units may be consumed a second: 0.001 or more. Default: no limit.
     pub read_capacity: Option<f64>,
-    /// How many write units may be consumed a second; above zero. Default: no limit.
+    /// How many write units may be consumed a second: 0.001 or more. Default: no limit.
     pub write_capacity: Option<f64>,
     /// The item that remembers how far the backfill has come, in this or in another table, so that
     /// it is resumed and not begun anew. It is deleted at the end. Default: none.

@@ -69,7 +69,7 @@ async fn it_gives_up_for_a_reason_and_says_which() {
     assert_eq!((failed.gave_up, failed.tries), (GaveUp::Budget, 1));
     let failed = policy().run(&stopping, passing).await.unwrap_err();
     assert_eq!((failed.gave_up, failed.tries), (GaveUp::Stopped, 1));
-    assert_eq!(failed.to_string(), "the call was given up because the process stops after 1 tries");
+    assert_eq!(failed.to_string(), "the call was given up because the process stops (try 1)");
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,12 @@ impl Update {
                     clauses.set.push(format!("{path} = {list}"));
                 }
                 Act::Add(value) => {
+                    // By `SET`: `ADD` is for top-level attributes only.
+                    let value = expression.value(value);
+                    let zero = expression.value(&AttributeValue::N("0".to_owned()));
+                    clauses.set.push(format!("{path} = if_not_exists({path}, {zero}) + {value}"));
+                }
+                Act::AddToSet(value) => {
                     let value = expression.value(value);
                     clauses.add.push(format!("{path} {value}"));
                 }
