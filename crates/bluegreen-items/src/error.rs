@@ -173,9 +173,10 @@ impl ItemError {
         Self::Encode { path: path.to_owned(), source: source.into() }
     }
 
-    /// Whether the service said no before it did anything.
-    pub(crate) const fn was_refused(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Misconfigured { .. } | Self::TooLarge { .. })
+    /// Whether it tells nothing about an earlier send of the same write: the service said no before
+    /// it did anything, or did not answer.
+    pub(crate) const fn leaves_open(&self) -> bool {
+        self.is_retryable() || matches!(self, Self::Misconfigured { .. } | Self::TooLarge { .. })
     }
 }
 

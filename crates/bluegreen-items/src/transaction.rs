@@ -164,9 +164,8 @@ impl<'a> Transaction<'a> {
 
     /// Writes all of it or nothing, and tries again for a while where that may help.
     ///
-    /// After an error that is [retryable](TransactionError::is_retryable), or when the future was
-    /// dropped, saving any of its items sends the whole transaction again first, and does not apply
-    /// it twice. One that has deletions and updates only is [`ItemError::OutcomeUnknown`] then.
+    /// After an error of the service, or when the future was dropped, saving any of its items sends
+    /// the whole transaction again first if it may have been applied, and does not apply it twice. One that has deletions and updates only is [`ItemError::OutcomeUnknown`] then.
     ///
     /// # Errors
     /// [`TransactionError::Refused`] with every item that stood in the way; when the service does
@@ -192,7 +191,7 @@ impl<'a> Transaction<'a> {
                 let refusals = refusals.into_iter().map(|(key, error)| Refusal { key, error });
                 Err(TransactionError::Refused { refusals: refusals.collect() })
             }
-            Err(error) if error.is_retryable() && bundle.sends().are_in_doubt() => {
+            Err(error) if error.leaves_open() && bundle.sends().are_in_doubt() => {
                 if items.is_empty() {
                     crate::counters::outcome_unknown();
                     return Err(ItemError::OutcomeUnknown.into());

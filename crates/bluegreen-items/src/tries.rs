@@ -56,16 +56,22 @@ impl<'a> Tries<'a> {
         item: &Versioned<T>,
     ) -> Result<(), ItemError> {
         if !error.is_retryable() {
-            return Err(error);
+            return Err(final_word(error, item));
         }
         tracing::warn!(%error, key = %item.key(), "the item was not saved, trying again");
         match self.pause().await {
             Pause::None | Pause::Slept => Ok(()),
-            Pause::Spent if item.unsettled().is_some() => {
-                counters::outcome_unknown();
-                Err(ItemError::OutcomeUnknown)
-            }
-            Pause::Spent => Err(error),
+            Pause::Spent => Err(final_word(error, item)),
         }
     }
+}
+
+/// The error to end with: a write that is still open can be asked for by nobody any more.
+fn final_word<T>(error: ItemError, item: &Versioned<T>) -> ItemError {
+    if item.unsettled().is_some() && error.leaves_open() {
+        counters::outcome_unknown();
+        tracing::warn!(%error, key = %item.key(), "whether the item was saved is unknown");
+        return ItemError::OutcomeUnknown;
+    }
+    error
 }

@@ -1,7 +1,7 @@
 //! Our own write whose reply was lost is recognized, however the reply was lost, and never applied
 //! a second time.
 
-use bluegreen_items::{ItemError, Saved, Table, Versioned};
+use bluegreen_items::{ItemError, Saved, Table, Update, Versioned};
 use bluegreen_local::{Fault, Rule, World};
 
 use crate::shop::{OrderV1, blue, calls, config, green, key, m, n, open, put_raw, raw, table};
@@ -189,6 +189,27 @@ async fn a_change_whose_item_was_deleted_and_written_anew_since_is_unknown() {
         repetition.release();
     });
     assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_lost_reply_does_not_say_that_nothing_happened() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    for operation in ["UpdateItem", "TransactWriteItems"] {
+        let calls = calls(operation);
+        let _lost = world.faults().inject(Rule::new(calls.clone(), Fault::LostReply).first(1));
+        let _denied = world.faults().inject(Rule::new(calls, Fault::AccessDenied));
+        let changed = match operation {
+            "UpdateItem" => {
+                let change = |order: &mut OrderV1| order.data.total += 1;
+                table.modify(&key(), change).await.map(drop)
+            }
+            _ => table.update(&key(), Update::new().add("Data.total", 1)).await,
+        };
+        assert!(matches!(changed, Err(ItemError::OutcomeUnknown)), "{operation} {changed:?}");
+    }
+    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(3))]), "both had happened");
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,8 +31,7 @@ impl Table {
             }
             Err(error) => {
                 // What may have been applied is kept, and sent again first at the next save.
-                let is_open = error.was_refused() || error.is_retryable();
-                if !(is_open && write.sends.are_in_doubt()) {
+                if !(error.leaves_open() && write.sends.are_in_doubt()) {
                     item.give_up();
                 }
                 Err(error)

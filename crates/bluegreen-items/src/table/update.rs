@@ -29,7 +29,7 @@ impl Table {
             let refusals = match bundle.send(&mut tries).await {
                 Ok(Bundled::Applied) => return Ok(()),
                 Ok(Bundled::Refused(refusals)) => refusals,
-                Err(error) if error.is_retryable() && bundle.sends().are_in_doubt() => {
+                Err(error) if error.leaves_open() && bundle.sends().are_in_doubt() => {
                     counters::outcome_unknown();
                     return Err(ItemError::OutcomeUnknown);
                 }
