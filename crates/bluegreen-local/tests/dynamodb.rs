@@ -10,9 +10,9 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, ConditionCheck, Delete, GlobalSecondaryIndex,
-    KeySchemaElement, KeyType, Projection, ProjectionType, Put, PutRequest, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
-    TransactWriteItem, Update, WriteRequest,
+    KeySchemaElement, KeyType, KeysAndAttributes, Projection, ProjectionType, Put, PutRequest,
+    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+    TableStatus, TimeToLiveSpecification, TransactWriteItem, Update, WriteRequest,
 };
 
 use crate::target::{dynamodb, unique, world};
@@ -365,6 +365,95 @@ async fn dynamodb_a_transaction_is_all_or_nothing_and_says_why_not() {
         .unwrap();
     assert!(get(&client, &name, "fresh").await.is_some());
     assert_eq!(get(&client, &name, "present").await.unwrap()["version"], n(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dynamodb_a_parallel_scan_goes_through_each_item_once() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    for number in 0..40 {
+        put(&client, &name, &[("id", s(format!("i{number}"))), ("large", s("a".repeat(5_000)))])
+            .await;
+    }
+    let mut found = Vec::new();
+    for segment in 0..3 {
+        let mut start = None;
+        loop {
+            let scan = client.scan().table_name(&name).segment(segment).total_segments(3).limit(5);
+            let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let page = scan.set_exclusive_start_key(start).send().await.unwrap();
+            let units = page.consumed_capacity().unwrap().capacity_units().unwrap();
+            assert!(units > 0.0 || page.count() == 0, "{units}");
+            assert!(page.count() <= 5);
+            found.extend(page.items().iter().map(|item| item["id"].as_s().unwrap().clone()));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+            assert_eq!(start.as_ref().unwrap().len(), 1, "the key and nothing else");
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dynamodb_a_write_says_what_it_consumed_when_asked() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    put(&client, &name, &[("id", s("a"))]).await;
+    let update = client.update_item().table_name(&name).key("id", s("a"));
+    let update = update
+        .update_expression("SET note = :note")
+        .expression_attribute_values(":note", s("a".repeat(2_500)))
+        .return_consumed_capacity(ReturnConsumedCapacity::Total);
+    let answer = update.send().await.unwrap();
+    let units = answer.consumed_capacity().unwrap().capacity_units();
+    assert_eq!(units, Some(3.0), "a unit for each begun KB");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dynamodb_a_batch_of_reads_answers_what_is_there_and_refuses_a_key_twice() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    for id in ["a", "b"] {
+        put(&client, &name, &[("id", s(id))]).await;
+    }
+    let batch = |ids: &[&str]| {
+        let keys = ids.iter().map(|id| item(&[("id", s(*id))])).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+        client.batch_get_item().request_items(&name, wanted.build().unwrap()).send()
+    };
+    let answer = batch(&["a", "b", "c"]).await.unwrap();
+    assert_eq!(answer.responses().unwrap()[&name].len(), 2);
+    assert!(answer.unprocessed_keys().is_none_or(|left| left.is_empty()));
+    let error = batch(&["a", "a"]).await.unwrap_err();
+    assert_eq!(error.code(), Some("ValidationException"));
+    let many: Vec<_> = (0..101).map(|number| number.to_string()).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(batch(&many).await.unwrap_err().code(), Some("ValidationException"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dynamodb_a_condition_may_ask_for_the_type_of_an_attribute() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    for (label, is_met) in [(n(1), false), (s("1"), false), (s("1.4"), true), (s("10.2"), false)] {
+        put(&client, &name, &[("id", s("a")), ("label", label.clone())]).await;
+        let update = client.update_item().table_name(&name).key("id", s("a"));
+        let answer = update
+            .update_expression("SET v = if_not_exists(v, :zero) + :one")
+            .condition_expression("attribute_type(label, :text) AND label BETWEEN :from AND :to")
+            .expression_attribute_values(":zero", n(0))
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":text", s("S"))
+            .expression_attribute_values(":from", s("1."))
+            .expression_attribute_values(":to", s("1/"))
+            .send()
+            .await;
+        assert_eq!(answer.is_ok(), is_met, "{label:?} {answer:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
