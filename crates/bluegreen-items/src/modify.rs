@@ -8,7 +8,7 @@ use crate::{ItemError, Key, Table, Versioned};
 
 impl Table {
     /// Reads an item, changes it and saves it, again from the newer item where another write came
-    /// first, with growing pauses under full jitter within the
+    /// first or the service was busy, with growing pauses under full jitter within the
     /// [budget](crate::TableConfig::budget).
     ///
     /// `change` may run several times, each time on a fresh value; what it does is applied once.
@@ -70,7 +70,7 @@ impl Table {
         E: From<ItemError>,
     {
         let mut tries = Tries::new(&self.config);
-        let mut item = self.get(key).await?.ok_or(ItemError::Gone)?;
+        let mut item = self.found(key, &mut tries).await?;
         change(item.value_mut())?;
         loop {
             match self.save(&mut item).await {
@@ -79,12 +79,29 @@ impl Table {
                     item = match tries.pause().await {
                         Pause::None => self.read_stored(*current)?,
                         // What the conflict showed is stale by now.
-                        Pause::Slept => self.get(key).await?.ok_or(ItemError::Gone)?,
+                        Pause::Slept => self.found(key, &mut tries).await?,
                         Pause::Spent => return Err(ItemError::Conflict { current }.into()),
                     };
                     change(item.value_mut())?;
                 }
                 Err(error) => tries.again(error, &item).await?,
+            }
+        }
+    }
+
+    /// The item, looked for again while the service does not answer.
+    async fn found<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        tries: &mut Tries<'_>,
+    ) -> Result<Versioned<T>, ItemError> {
+        loop {
+            let error = match self.get(key).await {
+                Ok(item) => return item.ok_or(ItemError::Gone),
+                Err(error) => error,
+            };
+            if !error.is_retryable() || tries.pause().await == Pause::Spent {
+                return Err(error);
             }
         }
     }

@@ -48,8 +48,9 @@ impl<'a> Tries<'a> {
 
     /// Waits when saving the same item again may help, and answers the error when not.
     ///
-    /// The SDK has repeated the call already. This goes on only to learn whether a write was
-    /// applied that nobody else can ask for any more once the item is dropped.
+    /// The SDK has repeated the call already. This goes on within the budget: a busy service is worth
+    /// another try, and whether a write was applied can be asked for by nobody else once the item is
+    /// dropped.
     pub(crate) async fn again<T>(
         &mut self,
         error: ItemError,

@@ -216,6 +216,17 @@ async fn a_time_to_live_is_stored_as_dynamodb_acts_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_looks_again_for_an_item_that_could_not_be_read() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    // More often than the SDK repeats a call.
+    let reset = world.faults().inject(Rule::new(calls("GetItem"), Fault::Reset).first(5));
+    let changed = table.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await;
+    assert_eq!((changed.unwrap().value().data.total, reset.count()), (2, 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_was_only_ever_turned_away_is_not_in_doubt() {
     let world = open().await;
     let table = blue(&world);
