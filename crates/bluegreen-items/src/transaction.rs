@@ -93,8 +93,8 @@ impl<'a> Transaction<'a> {
     /// nothing was changed. An earlier write whose outcome is open is settled first.
     ///
     /// # Errors
-    /// When the value cannot be written or there are too many parts; as [`Table::save`] for a write
-    /// that was open.
+    /// When the value cannot be written or there is too much in the transaction, which then goes
+    /// without this part; as [`Table::save`] for a write that was open.
     pub async fn save<T: Serialize + DeserializeOwned + Send>(
         &mut self,
         table: &Table,
@@ -102,6 +102,10 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), TransactionError> {
         table.settle(item).await?;
         let Some(write) = table.write_of(item, Reason::Change)? else { return Ok(()) };
+        let bytes = self.bytes + write.size;
+        if bytes > MOST_BYTES {
+            return Err(ItemError::TooLarge { size: bytes, limit: MOST_BYTES }.into());
+        }
         let names = &table.config.names;
         let expression = Expression::of(&write.act, names);
         let request = match &write.content {
@@ -113,10 +117,7 @@ impl<'a> Transaction<'a> {
         };
         let kind = Kind::Write(write.act.clone(), write.mark);
         self.add(Part { table: table.clone(), key: item.key().clone(), request, kind })?;
-        self.bytes += write.size;
-        if self.bytes > MOST_BYTES {
-            return Err(ItemError::TooLarge { size: self.bytes, limit: MOST_BYTES }.into());
-        }
+        self.bytes = bytes;
         self.items.push(Saving { item, write, names: names.clone() });
         Ok(())
     }
