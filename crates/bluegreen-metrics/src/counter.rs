@@ -5,8 +5,9 @@ use crate::shard::Sharded;
 
 /// A count of things that happen.
 ///
-/// Recording is one uncontended atomic addition: no lock, no allocation, no queue. Clones count
-/// into the same series. A window's count is sent as one value, and nothing is sent for a window in
+/// Recording is one load and one store of a copy that belongs to the thread: no lock, no queue, no
+/// other thread to wait for; 128 bytes are allocated when a thread first counts into the series.
+/// Clones count into the same series. A window's count is sent as one value, and nothing is sent for a window in
 /// which nothing was counted.
 #[derive(Clone, Debug)]
 #[must_use = "a counter is zero until something is counted"]

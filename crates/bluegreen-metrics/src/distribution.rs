@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::bucket::{OCTAVES, PER_OCTAVE, Place};
-use crate::shard::Sharded;
+use crate::shard::{Sharded, Writer};
 
 mod reading;
 
@@ -11,9 +11,10 @@ pub(crate) use reading::Reading;
 
 /// Values of which percentiles matter: latencies, sizes.
 ///
-/// Recording is two uncontended atomic additions, without a lock or a queue. Nothing is allocated
-/// either, but for 2 KiB when a thread's first value of a new doubling (1 to 2, 2 to 4, …) arrives.
-/// Clones record into the same series.
+/// Recording is a few loads and stores of a copy that belongs to the thread: no lock, no queue, no
+/// other thread to wait for. Nothing is allocated either, but for 1.2 KiB when a thread first
+/// records into the series and 2 KiB when its first value of a doubling (1 to 2, 2 to 4, …)
+/// arrives. Clones record into the same series.
 ///
 /// Percentiles are right within 1 % for values from 2⁻³⁰ (about 10⁻⁹) up to 2⁴⁰ (about 10¹²).
 /// Smaller ones count as zero; larger ones, negative ones and those that are not numbers are
@@ -92,18 +93,18 @@ impl DistributionCell {
                 self.refused.fetch_add(times, Ordering::Relaxed);
             }
             Place::Zero => {
-                let shard = self.shards.own();
-                shard.stretch(0);
-                shard.zeros.fetch_add(times, Ordering::Release);
+                let (shard, writer) = self.shards.own();
+                shard.stretch(0, writer);
+                writer.add(&shard.zeros, times, Ordering::Release);
             }
             Place::Bucket { octave, sub, offset } => {
-                let shard = self.shards.own();
-                shard.stretch(value.to_bits());
+                let (shard, writer) = self.shards.own();
+                shard.stretch(value.to_bits(), writer);
                 let octave = shard.octaves.get(octave).map(|octave| octave.get_or_init(empty));
                 if let Some(bucket) = octave.and_then(|octave| octave.get(sub)) {
                     // The count last: who sees it also sees the offset and the extremes.
-                    bucket.offsets.fetch_add(offset.wrapping_mul(times), Ordering::Relaxed);
-                    bucket.count.fetch_add(times, Ordering::Release);
+                    writer.add(&bucket.offsets, offset.wrapping_mul(times), Ordering::Relaxed);
+                    writer.add(&bucket.count, times, Ordering::Release);
                 }
             }
         }
@@ -112,13 +113,9 @@ impl DistributionCell {
 
 impl Shard {
     /// Widens the extremes; a mere look once they are wide enough.
-    fn stretch(&self, bits: u64) {
-        if bits < self.min.load(Ordering::Relaxed) {
-            self.min.fetch_min(bits, Ordering::Relaxed);
-        }
-        if bits > self.max.load(Ordering::Relaxed) {
-            self.max.fetch_max(bits, Ordering::Relaxed);
-        }
+    fn stretch(&self, bits: u64, writer: Writer) {
+        writer.lower(&self.min, bits);
+        writer.raise(&self.max, bits);
     }
 }
 

@@ -22,6 +22,7 @@ mod recorder;
 mod registry;
 mod requests;
 mod shard;
+mod slot;
 mod stats;
 mod unit;
 mod window;

@@ -1,54 +1,68 @@
-//! Copies of one number for different threads, so that threads do not wait for one cache line.
+//! Copies of what many threads record, one for each thread, so that none waits for another.
+//!
+//! 1. A [slot](crate::slot) belongs to one living thread at a time, and so does the copy of that
+//!    slot: its owner is its only writer, and adds with a load and a store.
+//! 2. The next owner of a slot got it through a lock, so it reads what the former one wrote.
+//! 3. Threads without a slot share one copy more, and add to it atomically.
+//! 4. Numbers only grow, so a reader needs nothing but their differences: it writes nothing.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// More copies cost memory and save nothing: beyond it two threads share a copy, still correctly.
-const MOST_SHARDS: usize = 16;
-
-static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// This thread's number, given out in the order in which threads first record.
-    static SLOT: usize = NEXT_SLOT.fetch_add(1, Ordering::Relaxed);
-}
+use crate::slot;
 
 /// Two lines, as processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Padded<T>(T);
 
-/// A value in several copies; a thread always uses the same one.
+/// A value in several copies, each made when its thread first asks for it.
 #[derive(Debug)]
 pub(crate) struct Sharded<T> {
-    first: Padded<T>,
-    others: Box<[Padded<T>]>,
+    own: Box<[OnceLock<Box<Padded<T>>>]>,
+    shared: OnceLock<Box<Padded<T>>>,
 }
 
-impl<T: Default> Default for Sharded<T> {
+/// Who else writes to a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// Nobody but this thread.
+    Only,
+    /// All threads without a slot.
+    OneOfMany,
+}
+
+impl<T> Default for Sharded<T> {
     fn default() -> Self {
-        let others = (1..shards()).map(|_| Padded::default()).collect();
-        Self { first: Padded::default(), others }
+        let own = (0..slot::count()).map(|_| OnceLock::new()).collect();
+        Self { own, shared: OnceLock::new() }
+    }
+}
+
+impl<T: Default> Sharded<T> {
+    /// This thread's copy, and how to write to it.
+    pub(crate) fn own(&self) -> (&T, Writer) {
+        let (copy, writer) = match self.own.get(slot::current()) {
+            Some(copy) => (copy, Writer::Only),
+            None => (&self.shared, Writer::OneOfMany),
+        };
+        (&copy.get_or_init(Box::default).0, writer)
     }
 }
 
 impl<T> Sharded<T> {
-    /// This thread's copy.
-    pub(crate) fn own(&self) -> &T {
-        // `others` is one short of a power of two, and so is the mask: the last slot is `first`.
-        let slot = SLOT.with(|slot| *slot) & self.others.len();
-        &self.others.get(slot).unwrap_or(&self.first).0
-    }
-
     /// All copies.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        std::iter::once(&self.first).chain(&self.others).map(|padded| &padded.0)
+        let copies = self.own.iter().chain(std::iter::once(&self.shared));
+        copies.filter_map(|copy| copy.get().map(|copy| &copy.0))
     }
 }
 
 impl Sharded<AtomicU64> {
     /// Adds to this thread's copy. What the thread wrote before is seen by who reads the sum.
     pub(crate) fn add(&self, n: u64) {
-        self.own().fetch_add(n, Ordering::Release);
+        let (copy, writer) = self.own();
+        writer.add(copy, n, Ordering::Release);
     }
 
     /// The sum of all copies; wraps around as they do.
@@ -57,10 +71,38 @@ impl Sharded<AtomicU64> {
     }
 }
 
-/// Twice the processors, as slots are given out blindly and some threads never record again.
-fn shards() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    processors.saturating_mul(2).next_power_of_two().min(MOST_SHARDS)
+impl Writer {
+    /// Adds, wrapping around.
+    pub(crate) fn add(self, number: &AtomicU64, n: u64, order: Ordering) {
+        match self {
+            Self::Only => {
+                number.store(number.load(Ordering::Relaxed).wrapping_add(n), order);
+            }
+            Self::OneOfMany => {
+                number.fetch_add(n, order);
+            }
+        }
+    }
+
+    /// Lowers to `n` if it is above. A reader that resets the number meanwhile may win.
+    pub(crate) fn lower(self, number: &AtomicU64, n: u64) {
+        if n < number.load(Ordering::Relaxed) {
+            match self {
+                Self::Only => number.store(n, Ordering::Relaxed),
+                Self::OneOfMany => drop(number.fetch_min(n, Ordering::Relaxed)),
+            }
+        }
+    }
+
+    /// Raises to `n` if it is below. A reader that resets the number meanwhile may win.
+    pub(crate) fn raise(self, number: &AtomicU64, n: u64) {
+        if n > number.load(Ordering::Relaxed) {
+            match self {
+                Self::Only => number.store(n, Ordering::Relaxed),
+                Self::OneOfMany => drop(number.fetch_max(n, Ordering::Relaxed)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -68,20 +110,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_copies_is_a_power_of_two() {
+    fn what_more_threads_than_slots_add_is_all_in_the_sum() {
         let sharded = Sharded::<AtomicU64>::default();
-        assert!((sharded.others.len() + 1).is_power_of_two());
-        assert_eq!(sharded.iter().count(), sharded.others.len() + 1);
-    }
-
-    #[test]
-    fn what_many_threads_add_is_all_in_the_sum() {
-        let sharded = Sharded::<AtomicU64>::default();
+        let threads = 2 * slot::count() as u64;
         std::thread::scope(|scope| {
-            for _ in 0..40 {
+            for _ in 0..threads {
                 scope.spawn(|| (0..1_000).for_each(|_| sharded.add(1)));
             }
         });
-        assert_eq!(sharded.sum(), 40_000);
+        assert_eq!(sharded.sum(), threads * 1_000);
+    }
+
+    #[test]
+    fn threads_one_after_the_other_add_to_one_copy_without_losing_any() {
+        let sharded = Sharded::<AtomicU64>::default();
+        for _ in 0..200 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..100).for_each(|_| sharded.add(1)));
+            });
+        }
+        assert_eq!(sharded.sum(), 20_000);
+    }
+
+    #[test]
+    fn a_copy_is_made_when_its_thread_first_asks() {
+        let sharded = Sharded::<AtomicU64>::default();
+        assert_eq!(sharded.iter().count(), 0);
+        sharded.add(1);
+        sharded.add(1);
+        assert_eq!(sharded.iter().count(), 1);
     }
 }

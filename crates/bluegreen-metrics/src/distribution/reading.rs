@@ -11,6 +11,9 @@ use crate::histogram::{Filled, Histogram};
 pub(crate) struct Reading {
     zeros: u64,
     octaves: Vec<Option<Box<Taken>>>,
+    /// Extremes seen before the count of their record.
+    early_min: u64,
+    early_max: u64,
 }
 
 /// Count and offsets already taken, by bucket.
@@ -18,7 +21,8 @@ type Taken = [(u64, u64); PER_OCTAVE];
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { zeros: 0, octaves: vec![None; OCTAVES] }
+        let octaves = vec![None; OCTAVES];
+        Self { zeros: 0, octaves, early_min: NO_MIN, early_max: NO_MAX }
     }
 }
 
@@ -33,7 +37,7 @@ impl Reading {
         for (number, taken) in self.octaves.iter_mut().enumerate() {
             take_octave(cell, number, taken, &mut histogram.filled);
         }
-        take_extremes(cell, &mut histogram);
+        self.take_extremes(cell, &mut histogram);
         histogram
     }
 
@@ -43,6 +47,36 @@ impl Reading {
             .iter()
             .fold(0, |sum: u64, shard| sum.wrapping_add(shard.zeros.load(Ordering::Acquire)));
         total.wrapping_sub(std::mem::replace(&mut self.zeros, total))
+    }
+
+    /// Takes the extremes; keeps those whose record is not counted yet for the next look.
+    fn take_extremes(&mut self, cell: &DistributionCell, histogram: &mut Histogram) {
+        let mut min = std::mem::replace(&mut self.early_min, NO_MIN);
+        let mut max = std::mem::replace(&mut self.early_max, NO_MAX);
+        for shard in cell.shards.iter() {
+            min = min.min(shard.min.swap(NO_MIN, Ordering::Relaxed));
+            max = max.max(shard.max.swap(NO_MAX, Ordering::Relaxed));
+        }
+        let place = |bits: u64| bucket::index_of(f64::from_bits(bits));
+        let edge = |filled: Option<&Filled>| filled.map(|bucket| bucket.index);
+        let lowest = if histogram.zeros > 0 { None } else { edge(histogram.filled.first()) };
+        let highest = edge(histogram.filled.last());
+        let empty = histogram.count() == 0;
+        // Zero has no bucket and sorts below all, as `None` does.
+        if min != NO_MIN {
+            if empty || place(min) < lowest {
+                self.early_min = min;
+            } else {
+                histogram.min = Some(f64::from_bits(min));
+            }
+        }
+        if max != NO_MAX {
+            if empty || place(max) > highest {
+                self.early_max = max;
+            } else {
+                histogram.max = Some(f64::from_bits(max));
+            }
+        }
     }
 }
 
@@ -81,35 +115,6 @@ fn take_bucket<'a>(
     let new_offsets = offsets.wrapping_sub(taken.1).min(bucket::most_offsets(new));
     *taken = (count, taken.1.wrapping_add(new_offsets));
     Some((new, new_offsets))
-}
-
-/// Takes the extremes; gives back those whose record is not counted yet.
-fn take_extremes(cell: &DistributionCell, histogram: &mut Histogram) {
-    let (mut min, mut max) = (NO_MIN, NO_MAX);
-    for shard in cell.shards.iter() {
-        min = min.min(shard.min.swap(NO_MIN, Ordering::Relaxed));
-        max = max.max(shard.max.swap(NO_MAX, Ordering::Relaxed));
-    }
-    let place = |bits: u64| bucket::index_of(f64::from_bits(bits));
-    let edge = |filled: Option<&Filled>| filled.map(|bucket| bucket.index);
-    let lowest = if histogram.zeros > 0 { None } else { edge(histogram.filled.first()) };
-    let highest = edge(histogram.filled.last());
-    let empty = histogram.count() == 0;
-    // Zero has no bucket and sorts below all, as `None` does.
-    if min != NO_MIN {
-        if empty || place(min) < lowest {
-            cell.shards.own().min.fetch_min(min, Ordering::Relaxed);
-        } else {
-            histogram.min = Some(f64::from_bits(min));
-        }
-    }
-    if max != NO_MAX {
-        if empty || place(max) > highest {
-            cell.shards.own().max.fetch_max(max, Ordering::Relaxed);
-        } else {
-            histogram.max = Some(f64::from_bits(max));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -169,8 +174,9 @@ mod tests {
         let (cell, mut reading) = (cell(), Reading::default());
         cell.record(100.0, 1);
         // Another thread is in the middle of recording 1.0 and 900.0.
-        cell.shards.own().stretch(1.0f64.to_bits());
-        cell.shards.own().stretch(900.0f64.to_bits());
+        let (shard, writer) = cell.shards.own();
+        shard.stretch(1.0f64.to_bits(), writer);
+        shard.stretch(900.0f64.to_bits(), writer);
         assert_eq!(recorded(&cell, &mut reading), [(100.0, 1)]);
         let next = reading.take(&cell);
         assert_eq!((next.min, next.max), (None, None));
@@ -185,7 +191,7 @@ mod tests {
         let (cell, mut reading) = (cell(), Reading::default());
         cell.record(128.0, 1);
         let octave = bucket::index_of(128.0).unwrap() / PER_OCTAVE;
-        let bucket = &cell.shards.own().octaves[octave].get().unwrap()[0];
+        let bucket = &cell.shards.own().0.octaves[octave].get().unwrap()[0];
         // Another thread has added the offset of 128.5, not yet its count.
         bucket.offsets.fetch_add(1 << 31, Ordering::Relaxed);
         let early = reading.take(&cell);
