@@ -19,23 +19,14 @@ pub(crate) fn fitting<'a>(points: impl Iterator<Item = &'a Point>, limit: usize)
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::dimensions::Labels;
-    use crate::distribution::DistributionCell;
-    use crate::registry::{Registry, Source};
 
     fn points(count: usize, values: usize) -> Vec<Point> {
-        let registry = Registry::new(Vec::new(), 1);
-        registry.register::<DistributionCell>("m", None, Labels::default()).unwrap();
-        let sources = registry.sources_from(0);
-        let Some(Source::One(series, _)) = sources.first() else { panic!() };
         let values: Vec<_> = (0..values).map(|value| (value as f64, 1)).collect();
-        (0..count)
-            .flat_map(|_| Point::many(&Arc::clone(series), UNIX_EPOCH, &values).collect::<Vec<_>>())
-            .collect()
+        let point = |_| Point::named("m", UNIX_EPOCH, &values);
+        (0..count).flat_map(point).collect()
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::amount::{Amount, Taken};
+use crate::series::Cell;
 use crate::shard::Sharded;
 
 /// A count of things that happen.
@@ -48,5 +50,22 @@ impl CounterCell {
     /// All that was ever counted; wraps around.
     pub(crate) fn total(&self) -> u64 {
         self.added.sum().wrapping_add(self.reached.load(Ordering::Relaxed))
+    }
+}
+
+impl Cell for CounterCell {
+    const KIND: &'static str = "a counter";
+    type Reading = u64;
+
+    fn make(_: &Arc<Self>) -> Self {
+        Self::default()
+    }
+
+    fn take(&self, taken: &mut u64) -> Taken {
+        let total = self.total();
+        match total.wrapping_sub(std::mem::replace(taken, total)) {
+            0 => Taken::Nothing,
+            new => Taken::New(Amount::Sum(new)),
+        }
     }
 }

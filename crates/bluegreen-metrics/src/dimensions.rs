@@ -11,8 +11,13 @@ pub(crate) const SERVICE: &str = "Service";
 /// The dimension that carries the stage, where there is one.
 pub(crate) const STAGE: &str = "Stage";
 
-/// Labels beside the three fixed dimensions: CloudWatch takes 30 dimensions in all.
-const MOST_LABELS: usize = 27;
+/// The dimension that carries the release, in sets that have it.
+pub(crate) const RELEASE: &str = "Release";
+/// The dimension that carries the process, in sets that have it.
+pub(crate) const INSTANCE: &str = "Instance";
+
+/// Labels beside the five dimensions of our own: CloudWatch takes 30 in all.
+const MOST_LABELS: usize = 25;
 const NAME_LIMIT: usize = 255;
 const VALUE_LIMIT: usize = 1_024;
 
@@ -41,8 +46,9 @@ impl Labels {
     pub(crate) fn checked(metric: &str, labels: &[(&str, &str)]) -> Result<Self, MetricsError> {
         for (name, value) in labels {
             check_text("label", name, NAME_LIMIT)?;
-            if is_fixed(name) || name.starts_with(':') {
-                let bound = "none of Environment, Service, Stage, and not begin with a colon";
+            if is_own(name) || name.starts_with(':') {
+                let bound = "none of Environment, Service, Stage, Release, Instance, and not begin \
+                             with a colon";
                 return Err(MetricsError::Name {
                     field: "label",
                     found: (*name).to_owned(),
@@ -55,14 +61,14 @@ impl Labels {
     }
 
     /// Labels from instrumentation that knows nothing of CloudWatch: what it does not take is
-    /// replaced, and what would hide a fixed dimension is left out.
+    /// replaced, and what would hide a dimension of our own is left out.
     pub(crate) fn adapted<'a>(
         metric: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, MetricsError> {
         let labels = labels
             .map(|(name, value)| (adapt(name, NAME_LIMIT), adapt(value, VALUE_LIMIT)))
-            .filter(|(name, _)| !is_fixed(name));
+            .filter(|(name, _)| !is_own(name));
         Self::sorted(metric, labels)
     }
 
@@ -84,6 +90,11 @@ impl Labels {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Dimension> {
         self.0.iter()
+    }
+
+    /// One label of our own.
+    pub(crate) fn one(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), adapt(value, VALUE_LIMIT))])
     }
 
     /// The same names, without the values that were too many.
@@ -113,7 +124,12 @@ pub(crate) fn check_namespace(namespace: &str) -> Result<(), MetricsError> {
     Err(MetricsError::Name { field: "namespace", found: namespace.to_owned(), bound })
 }
 
-/// The nearest text that CloudWatch takes.
+/// The nearest text that CloudWatch takes as a dimension's value.
+pub(crate) fn adapt_value(value: &str) -> String {
+    adapt(value, VALUE_LIMIT)
+}
+
+/// The nearest text that CloudWatch takes as a metric's name.
 pub(crate) fn adapt_metric(name: &str) -> String {
     adapt(name, NAME_LIMIT)
 }
@@ -143,8 +159,8 @@ fn is_printable(c: char) -> bool {
     c.is_ascii() && !c.is_ascii_control()
 }
 
-fn is_fixed(name: &str) -> bool {
-    [ENVIRONMENT, SERVICE, STAGE].contains(&name)
+fn is_own(name: &str) -> bool {
+    [ENVIRONMENT, SERVICE, STAGE, RELEASE, INSTANCE].contains(&name)
 }
 
 #[cfg(test)]
@@ -170,6 +186,7 @@ mod tests {
             (":route", "x", "label"),
             ("Environment", "x", "label"),
             ("Stage", "x", "label"),
+            ("Instance", "x", "label"),
             ("küche", "x", "label"),
             ("route", "", "label's value"),
             ("route", "a\nb", "label's value"),
@@ -178,12 +195,12 @@ mod tests {
             let error = Labels::checked("m", &[(label, value)]).unwrap_err();
             assert!(matches!(error, MetricsError::Name { field, .. } if field == named), "{error}");
         }
-        let many: Vec<_> = (0..28).map(|n| n.to_string()).collect();
+        let many: Vec<_> = (0..26).map(|n| n.to_string()).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
         let error = Labels::checked("m", &many).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"m\" has 28 labels: at most 27 fit beside the fixed dimensions"
+            "\"m\" has 26 labels: at most 25 fit beside the dimensions of our own"
         );
     }
 

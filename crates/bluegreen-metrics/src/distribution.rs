@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::amount::{Amount, Taken};
 use crate::bucket::{OCTAVES, PER_OCTAVE, Place};
+use crate::counter::CounterCell;
+use crate::series::Cell;
 use crate::shard::{Sharded, Writer};
 
 mod reading;
@@ -45,7 +48,7 @@ impl Distribution {
 #[derive(Debug)]
 pub(crate) struct DistributionCell {
     shards: Sharded<Shard>,
-    refused: Arc<AtomicU64>,
+    refused: Arc<CounterCell>,
 }
 
 #[derive(Debug)]
@@ -83,15 +86,9 @@ impl Default for Shard {
 }
 
 impl DistributionCell {
-    pub(crate) fn new(refused: Arc<AtomicU64>) -> Self {
-        Self { shards: Sharded::default(), refused }
-    }
-
     pub(crate) fn record(&self, value: f64, times: u64) {
         match Place::of(value) {
-            Place::Refused => {
-                self.refused.fetch_add(times, Ordering::Relaxed);
-            }
+            Place::Refused => self.refused.added.add(times),
             Place::Zero => {
                 let (shard, writer) = self.shards.own();
                 shard.stretch(0, writer);
@@ -108,6 +105,20 @@ impl DistributionCell {
                 }
             }
         }
+    }
+}
+
+impl Cell for DistributionCell {
+    const KIND: &'static str = "a distribution";
+    type Reading = Reading;
+
+    fn make(refused: &Arc<CounterCell>) -> Self {
+        Self { shards: Sharded::default(), refused: Arc::clone(refused) }
+    }
+
+    fn take(&self, reading: &mut Reading) -> Taken {
+        let histogram = reading.take(self);
+        if histogram.count() == 0 { Taken::Nothing } else { Taken::New(Amount::Values(histogram)) }
     }
 }
 

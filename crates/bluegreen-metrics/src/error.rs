@@ -23,7 +23,7 @@ pub enum MetricsError {
         bound: &'static str,
     },
     /// A metric has more labels than CloudWatch takes.
-    #[error("{metric:?} has {found} labels: at most {bound} fit beside the fixed dimensions")]
+    #[error("{metric:?} has {found} labels: at most {bound} fit beside the dimensions of our own")]
     Labels {
         /// The metric.
         metric: String,

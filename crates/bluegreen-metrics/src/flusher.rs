@@ -7,6 +7,7 @@ use bluegreen_core::{Backoff, Clock};
 
 use crate::OnUnknown;
 use crate::batch::MOST_DATUMS;
+use crate::budget::Budget;
 use crate::pending::Pending;
 use crate::point::Point;
 use crate::put::{Failed, Put};
@@ -19,6 +20,7 @@ pub(crate) struct Flusher {
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_unknown: OnUnknown,
     pub(crate) clock: Clock,
+    pub(crate) budget: Budget,
     /// Whether the last call failed, so that an outage is told once and not in every flush.
     pub(crate) failing: AtomicBool,
 }
@@ -53,10 +55,11 @@ impl Flusher {
         self.counts.dropped(DropCause::Stale, stale);
         let mut limit = MOST_DATUMS;
         loop {
-            let batch = self.pending().take(limit);
-            if batch.is_empty() {
+            if self.pending().is_empty() {
                 return Flushed::All;
             }
+            self.budget.wait().await;
+            let batch = self.pending().take(limit);
             let result = self.put.put(&batch).await;
             let next = match result {
                 Ok(()) => self.accepted(&batch, limit),

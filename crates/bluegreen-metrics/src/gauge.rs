@@ -1,10 +1,15 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::amount::{Amount, Taken};
+use crate::counter::CounterCell;
+use crate::series::Cell;
 
 /// A level that goes up and down: connections open, messages waiting.
 ///
 /// Each window is sent the level at its end. Before the first call there is none, and nothing is
-/// sent. A level that is not a number, or beyond CloudWatch's ±2³⁶⁰, is refused and counted in
+/// sent; nor is it once the last call is longer ago than
+/// [`idle_ttl`](crate::MetricsConfig::idle_ttl). A level that is not a number, or beyond CloudWatch's ±2³⁶⁰, is refused and counted in
 /// [`Stats::refused`](crate::Stats::refused); the gauge then keeps what it had.
 ///
 /// Setting is one atomic store, adding a compare-and-set that is repeated only when two threads
@@ -35,19 +40,18 @@ impl Gauge {
 pub(crate) struct GaugeCell {
     /// The bits of the level; those of a NaN before there is one.
     level: AtomicU64,
-    refused: Arc<AtomicU64>,
+    /// Whether a call came since the last look.
+    touched: AtomicBool,
+    refused: Arc<CounterCell>,
 }
 
 impl GaugeCell {
-    pub(crate) fn new(refused: Arc<AtomicU64>) -> Self {
-        Self { level: AtomicU64::new(f64::NAN.to_bits()), refused }
-    }
-
     pub(crate) fn set(&self, level: f64) {
         if is_allowed(level) {
             self.level.store(level.to_bits(), Ordering::Relaxed);
+            self.touched.store(true, Ordering::Release);
         } else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.refused.added.add(1);
         }
     }
 
@@ -57,15 +61,39 @@ impl GaugeCell {
             let sum = if level.is_nan() { amount } else { level + amount };
             is_allowed(sum).then(|| sum.to_bits())
         });
-        if changed.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        match changed {
+            Ok(_) => self.touched.store(true, Ordering::Release),
+            Err(_) => self.refused.added.add(1),
         }
     }
 
     /// The level, once there is one.
-    pub(crate) fn level(&self) -> Option<f64> {
+    fn level(&self) -> Option<f64> {
         let level = f64::from_bits(self.level.load(Ordering::Relaxed));
         (!level.is_nan()).then_some(level)
+    }
+}
+
+impl Cell for GaugeCell {
+    const KIND: &'static str = "a gauge";
+    type Reading = ();
+
+    fn make(refused: &Arc<CounterCell>) -> Self {
+        Self {
+            level: AtomicU64::new(f64::NAN.to_bits()),
+            touched: AtomicBool::new(false),
+            refused: Arc::clone(refused),
+        }
+    }
+
+    fn take(&self, (): &mut ()) -> Taken {
+        // The level second: a call in between is seen now and looked at again.
+        let touched = self.touched.swap(false, Ordering::Acquire);
+        match self.level().map(|level| Amount::Levels(vec![level])) {
+            None => Taken::Nothing,
+            Some(level) if touched => Taken::New(level),
+            Some(level) => Taken::Standing(level),
+        }
     }
 }
 
@@ -79,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_gauge_keeps_its_level_over_looks_and_refusals() {
-        let refused = Arc::new(AtomicU64::new(0));
-        let gauge = Gauge::new(Arc::new(GaugeCell::new(Arc::clone(&refused))));
+        let refused = Arc::new(CounterCell::default());
+        let gauge = Gauge::new(Arc::new(GaugeCell::make(&refused)));
         assert_eq!(gauge.cell.level(), None);
         gauge.add(10.0);
         assert_eq!(gauge.cell.level(), Some(10.0));
@@ -92,8 +120,23 @@ mod tests {
             gauge.add(level);
         }
         assert_eq!(gauge.cell.level(), Some(8.0));
-        assert_eq!(refused.load(Ordering::Relaxed), 6);
+        assert_eq!(refused.total(), 6);
         gauge.set(-2.5);
         assert_eq!(gauge.cell.level(), Some(-2.5));
+    }
+    #[test]
+    fn a_look_tells_a_level_that_was_set_from_one_that_stands() {
+        let gauge = GaugeCell::make(&Arc::default());
+        assert_eq!(gauge.take(&mut ()), Taken::Nothing);
+        gauge.set(4.0);
+        let level = || Amount::Levels(vec![4.0]);
+        assert_eq!(gauge.take(&mut ()), Taken::New(level()));
+        assert_eq!(gauge.take(&mut ()), Taken::Standing(level()));
+        gauge.set(4.0);
+        assert_eq!(gauge.take(&mut ()), Taken::New(level()));
+        gauge.add(0.0);
+        assert_eq!(gauge.take(&mut ()), Taken::New(level()));
+        gauge.set(f64::NAN);
+        assert_eq!(gauge.take(&mut ()), Taken::Standing(level()));
     }
 }

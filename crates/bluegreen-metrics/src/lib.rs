@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod amount;
 mod batch;
 mod bucket;
+mod budget;
 mod collector;
 mod config;
 mod counter;
+mod dimension_set;
 mod dimensions;
 mod distribution;
 mod error;
@@ -21,14 +24,17 @@ mod reader;
 mod recorder;
 mod registry;
 mod requests;
+mod series;
 mod shard;
 mod slot;
 mod stats;
 mod unit;
+mod watched;
 mod window;
 
 pub use self::config::{MetricsConfig, OnUnknown, Resolution};
 pub use self::counter::Counter;
+pub use self::dimension_set::DimensionSet;
 pub use self::distribution::Distribution;
 pub use self::error::MetricsError;
 pub use self::gauge::Gauge;

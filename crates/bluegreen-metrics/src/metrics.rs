@@ -6,15 +6,17 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::Client;
 use bluegreen_core::ServiceIdentity;
 
+use crate::budget::Budget;
 use crate::collector::Collector;
-use crate::dimensions::{Labels, check_metric, check_namespace, fixed};
+use crate::dimensions::{Labels, check_metric, check_namespace};
 use crate::flusher::Flusher;
 use crate::pending::Pending;
 use crate::publisher::Timing;
 use crate::put::Put;
-use crate::registry::{Cell, Registry};
+use crate::registry::{Naming, Registry};
 use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
-use crate::stats::{Counts, OwnMetrics};
+use crate::series::Cell;
+use crate::stats::{Counts, DropCause, OwnMetrics};
 use crate::{
     Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
     RequestMetricsLayer, Stats, Unit,
@@ -23,6 +25,10 @@ use crate::{
 const FAILED_SENDS: &str = "MetricsFailedSends";
 const DROPPED: &str = "MetricsDropped";
 const RESENT: &str = "MetricsResent";
+const REFUSED: &str = "MetricsRefused";
+const FOLDED: &str = "MetricsFolded";
+/// The label that tells drops of one cause from those of another.
+const CAUSE: &str = "Cause";
 
 /// The metrics of this process, all with the dimensions `Environment` (the color), `Service`, and
 /// `Stage` where there is one. Clones share them.
@@ -43,7 +49,6 @@ impl Metrics {
     /// # Errors
     /// When the namespace is not 1 to 255 characters of `a–z A–Z 0–9 . - _ / # :` and space, or
     /// begins with `AWS/` or a colon; when a field of the configuration is out of bounds.
-    #[expect(clippy::needless_pass_by_value, reason = "a field to come may be owned")]
     pub fn new(
         client: Client,
         namespace: impl Into<String>,
@@ -53,41 +58,37 @@ impl Metrics {
         let namespace = namespace.into();
         check_namespace(&namespace)?;
         config.check()?;
-        let MetricsConfig { resolution, send_timeout, on_unknown, clock, .. } = config;
-        let dimensions = fixed(&identity.key, identity.color);
-        let registry = Arc::new(Registry::new(dimensions, config.max_series));
-        let own = |name| {
-            let own = registry.register(name, Some(Unit::Count), Labels::default());
-            own.map(|registered| registered.cell)
+        let resolutions = config.resolutions_in_use();
+        let jitter = config.jitter();
+        let MetricsConfig { send_timeout, on_unknown, clock, .. } = config;
+        let naming = Naming {
+            identity: identity.clone(),
+            sets: config.dimension_sets,
+            resolution: config.resolution,
+            resolutions: config.resolutions,
         };
-        let counts = Arc::new(Counts::new(OwnMetrics {
-            failed_sends: own(FAILED_SENDS)?,
-            dropped: own(DROPPED)?,
-            resent: own(RESENT)?,
-        }));
+        let registry = Arc::new(Registry::new(naming, config.max_series));
+        let counts = Arc::new(Counts::new(own_metrics(&registry)?));
         let pending = Arc::new(Mutex::new(Pending::new(config.max_pending_bytes)));
         let metrics = Self { registry, counts: Arc::clone(&counts), pending: Arc::clone(&pending) };
         let seed = seed(identity);
+        let registry = Arc::clone(&metrics.registry);
         let publisher = Publisher {
             metrics: metrics.clone(),
-            collector: Collector::new(
-                Arc::clone(&metrics.registry),
-                resolution.window(),
-                clock.now(),
-            ),
+            collector: Collector::new(registry, resolutions, config.idle_ttl, clock.now()),
             flusher: Flusher {
-                put: Put { client, namespace, timeout: send_timeout, resolution },
+                put: Put { client, namespace, timeout: send_timeout },
                 pending,
                 counts,
                 on_unknown,
                 clock,
+                budget: Budget::per_second(config.max_calls_per_second),
                 failing: AtomicBool::new(false),
             },
             timing: Timing {
                 clock,
-                window: resolution.window(),
                 flush_interval: config.flush_interval,
-                jitter: part(config.jitter(), seed),
+                jitter: part(jitter, seed),
                 seed,
             },
         };
@@ -170,7 +171,7 @@ impl Metrics {
     /// the same four metrics.
     #[must_use]
     pub fn http_layer(&self) -> RequestMetricsLayer {
-        RequestMetricsLayer::new(self.registry.requests())
+        RequestMetricsLayer::new(Arc::clone(&self.registry))
     }
 
     /// How the metrics themselves fare.
@@ -179,8 +180,8 @@ impl Metrics {
         let mut stats = self.counts.stats();
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).len();
         stats.pending = pending as u64;
-        stats.refused = self.registry.refused();
-        stats.folded = self.registry.folded();
+        stats.refused = self.registry.refused().total();
+        stats.folded = self.registry.folded().total();
         stats
     }
 
@@ -197,10 +198,37 @@ impl Metrics {
     }
 }
 
+/// The metrics about the metrics.
+fn own_metrics(registry: &Registry) -> Result<OwnMetrics, MetricsError> {
+    let own = |name, labels| {
+        let own = registry.register(name, Some(Unit::Count), labels);
+        own.map(|registered| registered.cell)
+    };
+    let dropped = |cause: DropCause| own(DROPPED, Labels::one(CAUSE, cause.as_str()));
+    let [overflow, stale, invalid, unknown, shutdown] = DropCause::ALL.map(dropped);
+    registry.adopt(REFUSED, registry.refused());
+    registry.adopt(FOLDED, registry.folded());
+    Ok(OwnMetrics {
+        failed_sends: own(FAILED_SENDS, Labels::default())?,
+        dropped: own(DROPPED, Labels::default())?,
+        dropped_by_cause: [overflow?, stale?, invalid?, unknown?, shutdown?],
+        resent: own(RESENT, Labels::default())?,
+    })
+}
+
 /// Keeps a caller's metrics out of those that this crate publishes and reads.
 pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
-    const RESERVED: [&str; 7] =
-        [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT, FAILED_SENDS, DROPPED, RESENT];
+    const RESERVED: [&str; 9] = [
+        REQUEST_COUNT,
+        ERROR_COUNT,
+        REQUEST_LATENCY,
+        IN_FLIGHT,
+        FAILED_SENDS,
+        DROPPED,
+        RESENT,
+        REFUSED,
+        FOLDED,
+    ];
     if RESERVED.contains(&name) {
         let bound = "none of the metrics that this crate publishes itself";
         return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });

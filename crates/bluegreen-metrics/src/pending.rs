@@ -77,6 +77,11 @@ impl Pending {
         self.points.len() + self.in_call
     }
 
+    /// Whether there is nothing to take.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     fn shrink(&mut self) -> usize {
         let mut dropped = 0;
         while self.memory > self.max_memory
@@ -91,23 +96,14 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::counter::CounterCell;
-    use crate::dimensions::Labels;
     use crate::point::Samples;
-    use crate::registry::{Registry, Source};
 
     fn points(values: std::ops::Range<u64>) -> Vec<Point> {
-        let registry = Registry::new(Vec::new(), 1);
-        registry.register::<CounterCell>("m", None, Labels::default()).unwrap();
-        let sources = registry.sources_from(0);
-        let Some(Source::One(series, _)) = sources.first() else { panic!() };
-        let series = Arc::clone(series);
         let start = |value| UNIX_EPOCH + Duration::from_secs(60 * value);
-        values.map(|value| Point::one(&series, start(value), value as f64)).collect()
+        values.flat_map(|value| Point::named("m", start(value), &[(value as f64, 1)])).collect()
     }
 
     fn values(points: &[Point]) -> Vec<f64> {

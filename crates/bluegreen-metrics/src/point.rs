@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::histogram::VALUES_PER_DATUM;
-use crate::registry::SeriesId;
+use crate::series::SeriesId;
 
 /// One datum to be sent.
 #[derive(Clone, Debug)]
@@ -32,11 +32,19 @@ const WIRE_DIMENSION: usize = 24;
 /// A value and its count: eight bytes and a type each.
 const WIRE_VALUE: usize = 18;
 
-impl Point {
-    pub(crate) fn one(series: &Arc<SeriesId>, start: SystemTime, value: f64) -> Self {
-        Self { series: Arc::clone(series), start, samples: Samples::One(value) }
+impl Samples {
+    fn of(values: &[(f64, u64)]) -> Self {
+        match values {
+            [(value, 1)] => Self::One(*value),
+            values => Self::Many {
+                values: values.iter().map(|(value, _)| *value).collect(),
+                counts: values.iter().map(|(_, count)| *count as f64).collect(),
+            },
+        }
     }
+}
 
+impl Point {
     /// Counted values as points, each within the limit of one datum.
     pub(crate) fn many(
         series: &Arc<SeriesId>,
@@ -46,10 +54,7 @@ impl Point {
         values.chunks(VALUES_PER_DATUM).map(move |values| Self {
             series: Arc::clone(series),
             start,
-            samples: Samples::Many {
-                values: values.iter().map(|(value, _)| *value).collect(),
-                counts: values.iter().map(|(_, count)| *count as f64).collect(),
-            },
+            samples: Samples::of(values),
         })
     }
 
@@ -71,5 +76,20 @@ impl Point {
             |(name, value): &(String, String)| WIRE_DIMENSION + name.len() + value.len();
         let dimensions: usize = self.series.dimensions.iter().map(dimension).sum();
         WIRE_DATUM + self.series.name.len() + dimensions + self.values() * WIRE_VALUE
+    }
+}
+
+#[cfg(test)]
+impl Point {
+    /// A point of a series of its own name.
+    pub(crate) fn named(name: &str, start: SystemTime, values: &[(f64, u64)]) -> Vec<Self> {
+        use std::sync::OnceLock;
+        let dimensions = vec![
+            ("Environment".to_owned(), "blue".to_owned()),
+            ("Service".to_owned(), "orders".to_owned()),
+        ];
+        let unit = Arc::new(OnceLock::from(crate::Unit::Milliseconds));
+        let id = SeriesId::new(name, dimensions, crate::Resolution::Minute, unit);
+        Self::many(&Arc::new(id), start, values).collect()
     }
 }

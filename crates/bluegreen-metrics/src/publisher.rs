@@ -23,7 +23,6 @@ pub struct Publisher {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) clock: Clock,
-    pub(crate) window: Duration,
     pub(crate) flush_interval: Duration,
     /// This process's own wait before it sends.
     pub(crate) jitter: Duration,
@@ -79,22 +78,19 @@ async fn collect_each_window(
     stop: &Stop,
 ) {
     loop {
-        let window = collector.start();
-        let left = (window + timing.window).duration_since(timing.clock.now());
-        // Never longer than a window: a clock that was set back must not stop the collection.
-        let wait = left.unwrap_or(Duration::ZERO).min(timing.window);
+        let wait = collector.until_next(timing.clock.now());
         tokio::select! {
             biased;
             _ = stop.requested() => return,
             () = tokio::time::sleep(wait) => {}
         }
         let now = timing.clock.now();
-        let Some(points) = collector.collect_due(now) else {
+        let Some(ended) = collector.collect_due(now) else {
             continue;
         };
-        flusher.add(points);
+        flusher.add(ended.points);
         let interval = timing.flush_interval;
-        if start_of(window, interval) != start_of(now, interval) {
+        if start_of(ended.start, interval) != start_of(now, interval) {
             due.notify_one();
         }
     }

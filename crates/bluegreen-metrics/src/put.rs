@@ -26,7 +26,6 @@ pub(crate) struct Put {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) timeout: Duration,
-    pub(crate) resolution: Resolution,
 }
 
 /// A call that failed, and what is known about it.
@@ -46,7 +45,7 @@ impl Put {
             .client
             .put_metric_data()
             .namespace(&self.namespace)
-            .set_metric_data(Some(points.iter().map(|point| self.datum(point)).collect()))
+            .set_metric_data(Some(points.iter().map(datum).collect()))
             .customize()
             .config_override(once)
             .interceptor(handed_over.clone())
@@ -59,28 +58,28 @@ impl Put {
         let failure = if handed_over.is_set() { classify(&error) } else { Failure::Unreachable };
         Err(Failed { failure, reason: DisplayErrorContext(&error).to_string() })
     }
+}
 
-    fn datum(&self, point: &Point) -> MetricDatum {
-        let dimension =
-            |(name, value): &(String, String)| Dimension::builder().name(name).value(value).build();
-        let dimensions = point.series.dimensions.iter().map(dimension).collect();
-        let datum = MetricDatum::builder()
-            .metric_name(&point.series.name)
-            .set_dimensions(Some(dimensions))
-            .timestamp(point.start.into())
-            .unit(StandardUnit::from(point.series.unit().as_str()))
-            .storage_resolution(match self.resolution {
-                Resolution::Minute => 60,
-                Resolution::Second => 1,
-            });
-        match &point.samples {
-            Samples::One(value) => datum.value(*value),
-            Samples::Many { values, counts } => {
-                datum.set_values(Some(values.clone())).set_counts(Some(counts.clone()))
-            }
+fn datum(point: &Point) -> MetricDatum {
+    let dimension =
+        |(name, value): &(String, String)| Dimension::builder().name(name).value(value).build();
+    let dimensions = point.series.dimensions.iter().map(dimension).collect();
+    let datum = MetricDatum::builder()
+        .metric_name(&point.series.name)
+        .set_dimensions(Some(dimensions))
+        .timestamp(point.start.into())
+        .unit(StandardUnit::from(point.series.unit().as_str()))
+        .storage_resolution(match point.series.resolution {
+            Resolution::Minute => 60,
+            Resolution::Second => 1,
+        });
+    match &point.samples {
+        Samples::One(value) => datum.value(*value),
+        Samples::Many { values, counts } => {
+            datum.set_values(Some(values.clone())).set_counts(Some(counts.clone()))
         }
-        .build()
     }
+    .build()
 }
 
 /// Whether a request left the SDK for the connection; before, nothing can have been stored.

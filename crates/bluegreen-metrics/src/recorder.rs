@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use ::metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
 
@@ -8,7 +8,8 @@ use crate::dimensions::{Labels, adapt_metric};
 use crate::distribution::DistributionCell;
 use crate::gauge::GaugeCell;
 use crate::metrics::check_not_reserved;
-use crate::registry::{Cell, Registry};
+use crate::registry::Registry;
+use crate::series::Cell;
 use crate::{MetricsError, Unit};
 
 /// Takes the metrics of the `metrics` facade crate, with which much of the ecosystem and the other
@@ -35,9 +36,10 @@ struct Inner {
     failed: RwLock<HashMap<String, ()>>,
 }
 
-/// The series of keys seen before, so that a macro without a handle costs one look. Folded series
-/// are not kept: their number has no bound.
-type Known<C> = RwLock<HashMap<Key, Arc<C>>>;
+/// The series of keys seen before, so that a macro without a handle costs one look. They are held
+/// weakly, so that an idle one can be forgotten. Folded series are not kept: their number has no
+/// bound.
+type Known<C> = RwLock<HashMap<Key, Weak<C>>>;
 
 impl Recorder {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
@@ -59,8 +61,9 @@ impl Recorder {
 
     /// The series of a key; nothing where it cannot be registered.
     fn series<C: Cell>(&self, known: &Known<C>, key: &Key) -> Option<Arc<C>> {
-        if let Some(cell) = known.read().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Some(Arc::clone(cell));
+        let seen = known.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(cell) = seen.and_then(|cell| cell.upgrade()) {
+            return Some(cell);
         }
         match self.register(known, key) {
             Ok(cell) => Some(cell),
@@ -79,7 +82,11 @@ impl Recorder {
         let registered = self.inner.registry.register::<C>(&name, None, labels)?;
         if !registered.folded {
             let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-            known.insert(key.to_retained(), Arc::clone(&registered.cell));
+            if known.len() == known.capacity() {
+                // Before it grows: what was forgotten meanwhile makes room.
+                known.retain(|_, cell| cell.strong_count() > 0);
+            }
+            known.insert(key.to_retained(), Arc::downgrade(&registered.cell));
         }
         Ok(registered.cell)
     }

@@ -1,31 +1,49 @@
 //! All series of a process. Registering takes a lock; recording never comes here.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bluegreen_core::ServiceIdentity;
+
 use crate::counter::CounterCell;
-use crate::dimensions::{Dimension, Labels};
-use crate::distribution::DistributionCell;
-use crate::gauge::GaugeCell;
-use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY, RequestsCell};
-use crate::{MetricsError, Unit};
+use crate::dimensions::Labels;
+use crate::series::{Cell, SeriesId, Targets};
+use crate::watched::{Watched, WatchedCell};
+use crate::{DimensionSet, MetricsError, Resolution, Unit};
+
+mod routes;
+
+pub(crate) use routes::Routes;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
-    fixed: Vec<Dimension>,
+    naming: Naming,
     max_series: usize,
-    refused: Arc<AtomicU64>,
-    folded: AtomicU64,
+    refused: Arc<CounterCell>,
+    folded: Arc<CounterCell>,
     inner: Mutex<Inner>,
+}
+
+/// What a metric is published as, beside what its caller says.
+#[derive(Debug)]
+pub(crate) struct Naming {
+    pub(crate) identity: ServiceIdentity,
+    pub(crate) sets: Vec<DimensionSet>,
+    pub(crate) resolution: Resolution,
+    /// Of metrics that have another than the rest.
+    pub(crate) resolutions: BTreeMap<String, Resolution>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     families: HashMap<String, Family>,
     units: HashMap<String, Unit>,
-    requests: Option<Arc<RequestsCell>>,
-    sources: Vec<Source>,
+    /// Of requests, which are no family: each is published as four metrics.
+    requests: Vec<Arc<SeriesId>>,
+    routes: Option<Arc<Routes>>,
+    /// Not yet picked up by the collector.
+    new: Vec<Box<dyn Watched>>,
 }
 
 /// All series of one name.
@@ -33,54 +51,16 @@ struct Inner {
 struct Family {
     kind: &'static str,
     unit: Arc<OnceLock<Unit>>,
-    series: HashMap<Labels, Instrument>,
+    series: HashMap<Labels, Member>,
+    /// What sets without labels make of all series together.
+    totals: Vec<Arc<SeriesId>>,
     warned: bool,
 }
 
-/// Name, unit and dimensions of a series.
 #[derive(Debug)]
-pub(crate) struct SeriesId {
-    pub(crate) name: String,
-    pub(crate) dimensions: Vec<Dimension>,
-    unit: Arc<OnceLock<Unit>>,
-}
-
-impl SeriesId {
-    pub(crate) fn unit(&self) -> Unit {
-        self.unit.get().copied().unwrap_or_default()
-    }
-}
-
-/// What a series is recorded in.
-#[derive(Clone, Debug)]
-pub(crate) enum Instrument {
-    Counter(Arc<CounterCell>),
-    Gauge(Arc<GaugeCell>),
-    Distribution(Arc<DistributionCell>),
-}
-
-/// What the collector looks at.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    One(Arc<SeriesId>, Instrument),
-    Requests(Arc<RequestIds>, Arc<RequestsCell>),
-}
-
-/// The series that requests make.
-#[derive(Debug)]
-pub(crate) struct RequestIds {
-    pub(crate) count: Arc<SeriesId>,
-    pub(crate) errors: Arc<SeriesId>,
-    pub(crate) latency: Arc<SeriesId>,
-    pub(crate) in_flight: Arc<SeriesId>,
-}
-
-/// A kind of series.
-pub(crate) trait Cell: Sized {
-    const KIND: &'static str;
-    fn make(refused: &Arc<AtomicU64>) -> Self;
-    fn into_instrument(cell: Arc<Self>) -> Instrument;
-    fn of(instrument: &Instrument) -> Option<Arc<Self>>;
+struct Member {
+    cell: Arc<dyn Any + Send + Sync>,
+    targets: Targets,
 }
 
 /// A series that was asked for, or the one it was folded into.
@@ -90,15 +70,23 @@ pub(crate) struct Registered<C> {
     pub(crate) folded: bool,
 }
 
+/// A metric that has got too many combinations of labels, just now.
+#[derive(Debug)]
+struct Overflowing {
+    /// The label with the most different values: the one that ran away.
+    label: String,
+}
+
+impl Naming {
+    pub(crate) fn resolution_of(&self, name: &str) -> Resolution {
+        self.resolutions.get(name).copied().unwrap_or(self.resolution)
+    }
+}
+
 impl Registry {
-    pub(crate) fn new(fixed: Vec<Dimension>, max_series: usize) -> Self {
-        Self {
-            fixed,
-            max_series,
-            refused: Arc::default(),
-            folded: AtomicU64::new(0),
-            inner: Mutex::default(),
-        }
+    pub(crate) fn new(naming: Naming, max_series: usize) -> Self {
+        let (refused, folded, inner) = Default::default();
+        Self { naming, max_series, refused, folded, inner }
     }
 
     /// The series of that name and labels, made if it is new.
@@ -108,36 +96,9 @@ impl Registry {
         unit: Option<Unit>,
         labels: Labels,
     ) -> Result<Registered<C>, MetricsError> {
-        let mut inner = self.lock();
-        let Inner { families, units, sources, .. } = &mut *inner;
-        if !families.contains_key(name) {
-            families.insert(name.to_owned(), Family::new(C::KIND, units.get(name).copied()));
-        }
-        let Some(family) = families.get_mut(name) else {
-            return Err(conflict(name, C::KIND, C::KIND));
-        };
-        family.check(name, C::KIND, unit)?;
-        if let Some(cell) = family.get(&labels) {
-            return Ok(Registered { cell, folded: false });
-        }
-        let folded = !labels.is_empty() && family.series.len() >= self.max_series;
-        let labels = if folded { self.fold(name, family, &labels) } else { labels };
-        if let Some(cell) = family.get(&labels) {
-            return Ok(Registered { cell, folded });
-        }
-        let cell = Arc::new(C::make(&self.refused));
-        let instrument = C::into_instrument(Arc::clone(&cell));
-        let dimensions = self.fixed.iter().chain(labels.iter()).cloned().collect();
-        let id = SeriesId { name: name.to_owned(), dimensions, unit: Arc::clone(&family.unit) };
-        family.series.insert(labels, instrument.clone());
-        sources.push(Source::One(Arc::new(id), instrument));
-        Ok(Registered { cell, folded })
-    }
-
-    fn fold(&self, name: &str, family: &mut Family, labels: &Labels) -> Labels {
-        self.folded.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut family.warned, true) {
-            let label = family.most_various_label().unwrap_or_default();
+        let (registered, overflowing) = self.look_up(name, unit, labels)?;
+        // Not with the lock held: who hears it may record.
+        if let Some(Overflowing { label }) = overflowing {
             tracing::warn!(
                 metric = name,
                 label,
@@ -145,7 +106,118 @@ impl Registry {
                 "a metric has too many combinations of labels: further ones go into one series"
             );
         }
-        labels.folded()
+        Ok(registered)
+    }
+
+    fn look_up<C: Cell>(
+        &self,
+        name: &str,
+        unit: Option<Unit>,
+        labels: Labels,
+    ) -> Result<(Registered<C>, Option<Overflowing>), MetricsError> {
+        let mut inner = self.lock();
+        let Inner { families, units, new, .. } = &mut *inner;
+        let described = units.get(name).copied();
+        let family =
+            families.entry(name.to_owned()).or_insert_with(|| Family::new(C::KIND, described));
+        family.check(name, C::KIND, unit)?;
+        if let Some(cell) = family.get(&labels) {
+            return Ok((Registered { cell, folded: false }, None));
+        }
+        let folded = !labels.is_empty() && family.series.len() >= self.max_series;
+        let overflowing = if folded { self.fold(family) } else { None };
+        let labels = if folded { labels.folded() } else { labels };
+        let cell = match family.get(&labels) {
+            Some(cell) => cell,
+            None => self.add(name, family, labels, Arc::new(C::make(&self.refused)), new),
+        };
+        Ok((Registered { cell, folded }, overflowing))
+    }
+
+    /// Publishes a count of our own.
+    pub(crate) fn adopt(&self, name: &str, cell: &Arc<CounterCell>) {
+        let mut inner = self.lock();
+        let Inner { families, new, .. } = &mut *inner;
+        let family = families
+            .entry(name.to_owned())
+            .or_insert_with(|| Family::new(CounterCell::KIND, Some(Unit::Count)));
+        self.add(name, family, Labels::default(), Arc::clone(cell), new);
+    }
+
+    fn add<C: Cell>(
+        &self,
+        name: &str,
+        family: &mut Family,
+        labels: Labels,
+        cell: Arc<C>,
+        new: &mut Vec<Box<dyn Watched>>,
+    ) -> Arc<C> {
+        let targets = self.targets(name, &labels, &family.unit, &mut family.totals, &[]);
+        let (same, kept) = (Arc::clone(&cell), Arc::clone(&targets));
+        family.series.insert(labels.clone(), Member { cell: same, targets: kept });
+        new.push(Box::new(WatchedCell::new(name, labels, targets, Arc::clone(&cell))));
+        cell
+    }
+
+    /// The metrics that a series is published as. Those of sets without labels are shared with all
+    /// series of its name.
+    fn targets(
+        &self,
+        name: &str,
+        labels: &Labels,
+        unit: &Arc<OnceLock<Unit>>,
+        totals: &mut Vec<Arc<SeriesId>>,
+        further: &[DimensionSet],
+    ) -> Targets {
+        let mut targets: Vec<Arc<SeriesId>> = Vec::new();
+        for set in self.naming.sets.iter().chain(further) {
+            let dimensions = set.dimensions(&self.naming.identity, labels);
+            if targets.iter().any(|target| target.dimensions == dimensions) {
+                continue;
+            }
+            if let Some(total) = totals.iter().find(|total| total.dimensions == dimensions) {
+                targets.push(Arc::clone(total));
+                continue;
+            }
+            let is_total = dimensions == set.dimensions(&self.naming.identity, &Labels::default());
+            let resolution = self.naming.resolution_of(name);
+            let target = Arc::new(SeriesId::new(name, dimensions, resolution, Arc::clone(unit)));
+            if is_total {
+                totals.push(Arc::clone(&target));
+            }
+            targets.push(target);
+        }
+        targets.into()
+    }
+
+    fn fold(&self, family: &mut Family) -> Option<Overflowing> {
+        self.folded.added.add(1);
+        let first = !std::mem::replace(&mut family.warned, true);
+        first.then(|| Overflowing { label: family.most_various_label().to_owned() })
+    }
+
+    /// Takes a series out that nobody but the caller holds; gives it back when somebody does.
+    pub(crate) fn forget<C: Cell>(
+        &self,
+        name: &str,
+        labels: &Labels,
+        cell: Arc<C>,
+    ) -> Result<C, Arc<C>> {
+        // A cheap look before: the registry's own, and the caller's.
+        if Arc::strong_count(&cell) > 2 {
+            return Err(cell);
+        }
+        let mut inner = self.lock();
+        let Some(family) = inner.families.get_mut(name) else { return Err(cell) };
+        let Some(Member { cell: own, targets }) = family.series.remove(labels) else {
+            return Err(cell);
+        };
+        drop(own);
+        // Who got hold of it since the look keeps it alive, and it its place.
+        Arc::try_unwrap(cell).inspect_err(|cell| {
+            let cell = Arc::clone(cell);
+            family.series.insert(labels.clone(), Member { cell, targets });
+        })
     }
 
     /// Names the unit of a metric that is registered without one, now or later.
@@ -158,41 +230,29 @@ impl Registry {
         inner.units.entry(name.to_owned()).or_insert(unit);
     }
 
-    /// The figures of requests, one set in a process.
-    pub(crate) fn requests(&self) -> Arc<RequestsCell> {
-        let mut inner = self.lock();
-        if let Some(cell) = &inner.requests {
-            return Arc::clone(cell);
-        }
-        let cell = Arc::new(RequestsCell::new(&self.refused));
-        let id = |name: &str, unit| {
-            let unit = Arc::new(OnceLock::from(unit));
-            Arc::new(SeriesId { name: name.to_owned(), dimensions: self.fixed.clone(), unit })
-        };
-        let ids = RequestIds {
-            count: id(REQUEST_COUNT, Unit::Count),
-            errors: id(ERROR_COUNT, Unit::Count),
-            latency: id(REQUEST_LATENCY, Unit::Milliseconds),
-            in_flight: id(IN_FLIGHT, Unit::Count),
-        };
-        inner.sources.push(Source::Requests(Arc::new(ids), Arc::clone(&cell)));
-        inner.requests = Some(Arc::clone(&cell));
-        cell
+    /// The series that came since the last call.
+    pub(crate) fn take_new(&self) -> Vec<Box<dyn Watched>> {
+        std::mem::take(&mut self.lock().new)
     }
 
-    /// The sources after the first `known`; they are never taken away or reordered.
-    pub(crate) fn sources_from(&self, known: usize) -> Vec<Source> {
-        self.lock().sources.get(known..).unwrap_or_default().to_vec()
+    /// All that is published, each metric of CloudWatch once.
+    pub(crate) fn published(&self) -> Vec<Arc<SeriesId>> {
+        let inner = self.lock();
+        let members = inner.families.values().flat_map(|family| family.series.values());
+        let targets = members.flat_map(|member| member.targets.iter());
+        let mut seen = HashSet::new();
+        let all = targets.chain(&inner.requests);
+        all.filter(|id| seen.insert(Arc::as_ptr(id).addr())).cloned().collect()
     }
 
     /// Records refused for their value.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    pub(crate) fn refused(&self) -> &Arc<CounterCell> {
+        &self.refused
     }
 
     /// How often a series was folded into the overflow.
-    pub(crate) fn folded(&self) -> u64 {
-        self.folded.load(Ordering::Relaxed)
+    pub(crate) fn folded(&self) -> &Arc<CounterCell> {
+        &self.folded
     }
 
     // Nothing below panics half way; if it did, the maps would still be whole.
@@ -204,11 +264,13 @@ impl Registry {
 impl Family {
     fn new(kind: &'static str, unit: Option<Unit>) -> Self {
         let unit = Arc::new(unit.map_or_else(OnceLock::new, OnceLock::from));
-        Self { kind, unit, series: HashMap::new(), warned: false }
+        Self { kind, unit, series: HashMap::new(), totals: Vec::new(), warned: false }
     }
 
     fn get<C: Cell>(&self, labels: &Labels) -> Option<Arc<C>> {
-        self.series.get(labels).and_then(C::of)
+        let member = self.series.get(labels)?;
+        // All of a family are of its kind.
+        Arc::clone(&member.cell).downcast().ok()
     }
 
     fn check(
@@ -229,13 +291,13 @@ impl Family {
         }
     }
 
-    /// The label with the most different values: the one that ran away.
-    fn most_various_label(&self) -> Option<&str> {
-        let mut values: HashMap<&str, std::collections::HashSet<&str>> = HashMap::new();
+    fn most_various_label(&self) -> &str {
+        let mut values: HashMap<&str, HashSet<&str>> = HashMap::new();
         for (name, value) in self.series.keys().flat_map(Labels::iter) {
             values.entry(name).or_default().insert(value);
         }
-        values.into_iter().max_by_key(|(_, values)| values.len()).map(|(name, _)| name)
+        let most = values.into_iter().max_by_key(|(_, values)| values.len());
+        most.map_or("", |(name, _)| name)
     }
 }
 
@@ -243,101 +305,8 @@ fn conflict(metric: &str, registered: &'static str, wanted: &'static str) -> Met
     MetricsError::Conflict { metric: metric.to_owned(), registered, wanted }
 }
 
-macro_rules! cell {
-    ($cell:ty, $variant:ident, $kind:literal, $make:expr) => {
-        impl Cell for $cell {
-            const KIND: &'static str = $kind;
-
-            fn make(refused: &Arc<AtomicU64>) -> Self {
-                let make: fn(&Arc<AtomicU64>) -> Self = $make;
-                make(refused)
-            }
-
-            fn into_instrument(cell: Arc<Self>) -> Instrument {
-                Instrument::$variant(cell)
-            }
-
-            fn of(instrument: &Instrument) -> Option<Arc<Self>> {
-                match instrument {
-                    Instrument::$variant(cell) => Some(Arc::clone(cell)),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-cell!(CounterCell, Counter, "a counter", |_| Self::default());
-cell!(GaugeCell, Gauge, "a gauge", |refused| Self::new(Arc::clone(refused)));
-cell!(DistributionCell, Distribution, "a distribution", |refused| Self::new(Arc::clone(refused)));
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registry(max_series: usize) -> Registry {
-        Registry::new(vec![("Environment".to_owned(), "blue".to_owned())], max_series)
-    }
-
-    fn labels(value: &str) -> Labels {
-        Labels::checked("m", &[("route", value)]).unwrap()
-    }
-
-    #[test]
-    fn the_same_name_and_labels_are_the_same_series() {
-        let registry = registry(10);
-        let counter = || registry.register::<CounterCell>("m", Some(Unit::Count), labels("a"));
-        assert!(Arc::ptr_eq(&counter().unwrap().cell, &counter().unwrap().cell));
-        let other = registry.register::<CounterCell>("m", Some(Unit::Count), labels("b")).unwrap();
-        assert!(!Arc::ptr_eq(&counter().unwrap().cell, &other.cell));
-        assert_eq!(registry.sources_from(0).len(), 2);
-        assert_eq!(registry.sources_from(1).len(), 1);
-        assert_eq!(registry.sources_from(9).len(), 0);
-    }
-
-    #[test]
-    fn another_kind_or_unit_of_one_name_is_a_conflict() {
-        let registry = registry(10);
-        registry.register::<CounterCell>("m", Some(Unit::Count), Labels::default()).unwrap();
-        let kind = registry.register::<GaugeCell>("m", None, Labels::default()).unwrap_err();
-        assert_eq!(kind.to_string(), "the metric \"m\" is a counter already and cannot be a gauge");
-        let unit = registry.register::<CounterCell>("m", Some(Unit::Bytes), labels("a"));
-        let unit = unit.unwrap_err().to_string();
-        assert_eq!(unit, "the metric \"m\" is Count already and cannot be Bytes");
-    }
-
-    #[test]
-    fn twenty_thousand_label_values_make_no_more_series_than_allowed() {
-        let registry = registry(100);
-        for value in 0..20_000 {
-            let labels = labels(&value.to_string());
-            let made = registry.register::<CounterCell>("m", None, labels).unwrap();
-            assert_eq!(made.folded, value >= 100);
-            made.cell.added.add(1);
-        }
-        let sources = registry.sources_from(0);
-        assert_eq!(sources.len(), 101);
-        assert_eq!(registry.folded(), 19_900);
-        let Some(Source::One(id, Instrument::Counter(cell))) = sources.last() else { panic!() };
-        assert_eq!(id.dimensions.last().unwrap().1, "overflow");
-        assert_eq!(cell.total(), 19_900);
-    }
-
-    #[test]
-    fn a_description_gives_its_unit_to_labeled_series_before_and_after() {
-        let registry = registry(10);
-        registry.register::<DistributionCell>("early", None, labels("a")).unwrap();
-        registry.describe("early", Unit::Seconds);
-        registry.describe("late", Unit::Bytes);
-        registry.register::<DistributionCell>("late", None, labels("a")).unwrap();
-        let units: Vec<_> = registry
-            .sources_from(0)
-            .iter()
-            .map(|source| match source {
-                Source::One(id, _) => id.unit(),
-                Source::Requests(..) => Unit::None,
-            })
-            .collect();
-        assert_eq!(units, [Unit::Seconds, Unit::Bytes]);
-    }
-}
+pub(crate) use tests::naming;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::counter::CounterCell;
 use crate::distribution::{DistributionCell, Reading};
 use crate::histogram::Histogram;
+use crate::series::Cell as _;
 use crate::shard::Sharded;
 
 /// Requests, counted. Always sent, zero included: the sign that this color reports at all.
@@ -52,11 +54,11 @@ pub(crate) struct RequestsReading {
 }
 
 impl RequestsCell {
-    pub(crate) fn new(refused: &Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(refused: &Arc<CounterCell>) -> Self {
         Self {
             started: Sharded::default(),
-            succeeded: DistributionCell::new(Arc::clone(refused)),
-            failed: DistributionCell::new(Arc::clone(refused)),
+            succeeded: DistributionCell::make(refused),
+            failed: DistributionCell::make(refused),
         }
     }
 

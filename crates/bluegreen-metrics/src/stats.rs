@@ -15,16 +15,18 @@ pub struct Stats {
     pub sent: u64,
     /// Calls that failed, by cause. Also published as `MetricsFailedSends`.
     pub failed_sends: FailedSends,
-    /// Datums given up, by cause. Also published as `MetricsDropped`.
+    /// Datums given up, by cause. Also published as `MetricsDropped`, in all and by `Cause`.
     pub dropped: Dropped,
     /// Datums sent again after an unknown outcome: at most so many count twice. Also published as
     /// `MetricsResent`.
     pub resent: u64,
     /// Datums waiting to be sent.
     pub pending: u64,
-    /// Records refused because their value was not a number, negative, or out of range.
+    /// Records refused because their value was not a number, negative, or out of range. Also
+    /// published as `MetricsRefused`.
     pub refused: u64,
-    /// How often a series beyond `max_series` was asked for and the overflow series given.
+    /// How often a series beyond `max_series` was asked for and the overflow series given. Also
+    /// published as `MetricsFolded`.
     pub folded: u64,
 }
 
@@ -96,6 +98,34 @@ pub(crate) enum DropCause {
     Shutdown,
 }
 
+impl DropCause {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Overflow, Self::Stale, Self::Invalid, Self::Unknown, Self::Shutdown];
+
+    /// As the label `Cause` has it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::Stale => "stale",
+            Self::Invalid => "invalid",
+            Self::Unknown => "unknown",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// The one of five counts, in the order of [`ALL`](Self::ALL), that is this cause's.
+    const fn of<T>(self, counts: &[T; 5]) -> &T {
+        let [overflow, stale, invalid, unknown, shutdown] = counts;
+        match self {
+            Self::Overflow => overflow,
+            Self::Stale => stale,
+            Self::Invalid => invalid,
+            Self::Unknown => unknown,
+            Self::Shutdown => shutdown,
+        }
+    }
+}
+
 /// The running counts, and the metrics that publish them.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -112,6 +142,7 @@ pub(crate) struct Counts {
 pub(crate) struct OwnMetrics {
     pub(crate) failed_sends: Arc<CounterCell>,
     pub(crate) dropped: Arc<CounterCell>,
+    pub(crate) dropped_by_cause: [Arc<CounterCell>; 5],
     pub(crate) resent: Arc<CounterCell>,
 }
 
@@ -149,16 +180,10 @@ impl Counts {
         if datums == 0 {
             return;
         }
-        let [overflow, stale, invalid, unknown, shutdown] = &self.dropped;
-        let count = match cause {
-            DropCause::Overflow => overflow,
-            DropCause::Stale => stale,
-            DropCause::Invalid => invalid,
-            DropCause::Unknown => unknown,
-            DropCause::Shutdown => shutdown,
-        };
-        count.fetch_add(datums as u64, Ordering::Relaxed);
-        self.own.dropped.added.add(datums as u64);
+        let datums = datums as u64;
+        cause.of(&self.dropped).fetch_add(datums, Ordering::Relaxed);
+        cause.of(&self.own.dropped_by_cause).added.add(datums);
+        self.own.dropped.added.add(datums);
     }
 
     pub(crate) fn resent(&self, datums: usize) {

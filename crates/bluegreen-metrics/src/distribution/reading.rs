@@ -120,14 +120,14 @@ fn take_bucket<'a>(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::series::Cell as _;
 
     fn cell() -> DistributionCell {
-        DistributionCell::new(Arc::new(AtomicU64::new(0)))
+        DistributionCell::make(&Arc::default())
     }
 
     fn recorded(cell: &DistributionCell, reading: &mut Reading) -> Vec<(f64, u64)> {
@@ -166,7 +166,7 @@ mod tests {
             cell.record(value, 1);
         }
         assert_eq!(recorded(&cell, &mut reading), []);
-        assert_eq!(cell.refused.load(Ordering::Relaxed), 5);
+        assert_eq!(cell.refused.total(), 5);
     }
 
     #[test]

@@ -1,6 +1,8 @@
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::http::request::Parts;
 use ::http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -8,7 +10,7 @@ use tower_service::Service;
 use super::ResponseBody;
 use super::future::ResponseFuture;
 use super::timing::Timing;
-use crate::requests::RequestsCell;
+use crate::registry::{Registry, Routes};
 
 /// Records the requests of a service:
 ///
@@ -24,22 +26,69 @@ use crate::requests::RequestsCell;
 /// then, and not as an error.
 ///
 /// Nothing is excluded: place it inside of what answers health checks. It allocates nothing of its
-/// own and boxes neither future nor body.
-#[derive(Clone, Debug)]
+/// own, but when it meets a new route, and boxes neither future nor body.
+#[derive(Clone)]
 pub struct RequestMetricsLayer {
-    requests: Arc<RequestsCell>,
+    registry: Arc<Registry>,
+    routes: Arc<Routes>,
+    route_of: Option<RouteOf>,
 }
+
+type RouteOf = Arc<dyn Fn(&Parts) -> Option<&str> + Send + Sync>;
 
 /// A service whose requests are recorded: what [`RequestMetricsLayer`] makes.
 #[derive(Clone, Debug)]
 pub struct RequestMetrics<S> {
     inner: S,
-    requests: Arc<RequestsCell>,
+    layer: RequestMetricsLayer,
 }
 
 impl RequestMetricsLayer {
-    pub(crate) fn new(requests: Arc<RequestsCell>) -> Self {
-        Self { requests }
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        let routes = registry.routes();
+        Self { registry, routes, route_of: None }
+    }
+
+    /// Records each route apart as well, in a label `Route`; requests without one make the route
+    /// `unmatched`. The metrics of the color as a whole stay.
+    ///
+    /// Answer the route's pattern, `/orders/{id}`, and never the path itself: of those there is no
+    /// end. Routes beyond [`max_series`](crate::MetricsConfig::max_series) fold into one, `overflow`.
+    /// With axum that is `MatchedPath`, which is there for layers of a `Router`, not around it:
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use axum::extract::MatchedPath;
+    ///
+    /// # fn example(metrics: &bluegreen_metrics::Metrics, routes: Router) -> Router {
+    /// routes.layer(metrics.http_layer().by_route(|request| {
+    ///     request.extensions.get::<MatchedPath>().map(MatchedPath::as_str)
+    /// }))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_route<F>(mut self, route_of: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<&str> + Send + Sync + 'static,
+    {
+        self.route_of = Some(Arc::new(route_of));
+        self
+    }
+
+    fn start<B>(&self, request: Request<B>) -> (Request<B>, Timing) {
+        let Some(route_of) = &self.route_of else {
+            return (request, Timing::start(Arc::clone(self.routes.all())));
+        };
+        let (parts, body) = request.into_parts();
+        let requests = self.routes.of(route_of(&parts), &self.registry);
+        (Request::from_parts(parts, body), Timing::start(requests))
+    }
+}
+
+impl fmt::Debug for RequestMetricsLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by_route = self.route_of.is_some();
+        f.debug_struct("RequestMetricsLayer").field("by_route", &by_route).finish_non_exhaustive()
     }
 }
 
@@ -47,7 +96,7 @@ impl<S> Layer<S> for RequestMetricsLayer {
     type Service = RequestMetrics<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequestMetrics { inner, requests: Arc::clone(&self.requests) }
+        RequestMetrics { inner, layer: self.clone() }
     }
 }
 
@@ -64,7 +113,7 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let timing = Timing::start(Arc::clone(&self.requests));
+        let (request, timing) = self.layer.start(request);
         ResponseFuture::new(self.inner.call(request), timing)
     }
 }

@@ -95,7 +95,14 @@ async fn an_unknown_outcome_is_sent_again_or_dropped_as_set() {
         assert_eq!(stats.failed_sends.unknown, 1, "{case}");
         assert_eq!((stats.resent, stats.dropped.unknown), (resent, dropped), "{case}");
         assert_eq!(account.sum("MetricsResent"), resent as f64, "{case}");
-        assert_eq!(account.sum("MetricsDropped"), dropped as f64, "{case}");
+        // In all, and by cause.
+        let causes: Vec<_> = account
+            .series("MetricsDropped")
+            .into_iter()
+            .map(|series| (series.dimensions.get("Cause").cloned(), series.sum))
+            .collect();
+        let told = [(Some("unknown".to_owned()), dropped as f64), (None, dropped as f64)];
+        assert_eq!(causes, if dropped == 0 { &[][..] } else { &told }, "{case}");
         assert_eq!(account.sum("MetricsFailedSends"), 1.0, "{case}");
     }
 }
@@ -122,7 +129,10 @@ async fn past_the_bound_the_oldest_go_and_are_counted_and_published() {
     // Metrics about the metrics wait, and may go, in the same queue.
     assert!(lost > 400.0 && lost <= stats.dropped.overflow as f64, "{lost} {stats:?}");
     assert!(stats.dropped.overflow as f64 - lost < 100.0, "{lost} {stats:?}");
-    assert!(account.sum("MetricsDropped") > 0.0);
+    let told = account.series("MetricsDropped");
+    let causes = told.iter().map(|series| series.dimensions.get("Cause").map(String::as_str));
+    assert_eq!(causes.collect::<Vec<_>>(), [Some("overflow"), None]);
+    assert!(told.iter().all(|series| series.sum > 0.0), "{told:?}");
     let newest = account.read("n0", "Sum", 60).await;
     assert!(newest.iter().any(|(start, _)| *start == 3_540), "{newest:?}");
     assert!(!newest.iter().any(|(start, _)| *start == 0), "{newest:?}");
@@ -143,7 +153,8 @@ async fn a_datum_that_cloudwatch_never_takes_does_not_hold_up_the_others() {
         counters.iter().for_each(|counter| counter.increment());
         tokio::time::sleep(seconds(60)).await;
     }
-    tokio::time::sleep(seconds(1)).await;
+    // Each half that is refused is a call of its own, and five a second are allowed.
+    tokio::time::sleep(seconds(10)).await;
     let stats = metrics.stats();
     assert_eq!((stats.sent, stats.dropped.invalid, stats.pending), (10, 10, 0), "{stats:?}");
     (0..10).for_each(|n| assert_eq!(account.sum(&format!("n{n}")), 1.0));

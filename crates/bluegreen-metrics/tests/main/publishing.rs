@@ -1,6 +1,12 @@
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_cloudwatch::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_cloudwatch::error::BoxError;
 use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey};
 use bluegreen_local::Service;
-use bluegreen_metrics::{Metrics, MetricsConfig, MetricsError, Resolution, Unit};
+use bluegreen_metrics::{DimensionSet, Metrics, MetricsConfig, MetricsError, Resolution, Unit};
 
 use crate::account::{Account, NAMESPACE, Running, identity, seconds};
 
@@ -210,6 +216,7 @@ async fn values_that_are_none_are_refused_counted_and_harm_nothing() {
     let report = running.stop(seconds(5)).await;
     assert_eq!((account.sum("d"), account.sum("g")), (5.0, -5.0));
     assert_eq!(report.stats.refused, 7);
+    assert_eq!(account.sum("MetricsRefused"), 7.0);
     assert_eq!(report.stats.failed_sends.total(), 0);
 }
 
@@ -232,4 +239,147 @@ async fn names_that_cloudwatch_or_this_crate_does_not_give_away_are_refused() {
         );
         assert!(matches!(made, Err(MetricsError::Name { field: "namespace", .. })), "{made:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn declared_sets_of_dimensions_are_published_side_by_side() {
+    let account = Account::new();
+    let color = DimensionSet::color();
+    let sets = [color.with_labels(), color, color.with_instance().with_release()];
+    let config = MetricsConfig::default().with_dimension_sets(sets);
+    let (metrics, running) = account.start(Color::Blue, config);
+    for (queue, n) in [("a", 1), ("b", 2)] {
+        metrics.counter_with("n", Unit::Count, &[("queue", queue)]).unwrap().add(n);
+        let values = metrics.distribution_with("d", Unit::None, &[("queue", queue)]).unwrap();
+        (0..200).for_each(|value| values.record(1.02f64.powi(value)));
+    }
+    running.stop(seconds(5)).await;
+    let told = |name: &str| {
+        let all = account.series(name).into_iter();
+        let own = |series: &bluegreen_local::cloudwatch::Series| {
+            let own = series.dimensions.iter();
+            let own = own.filter(|(name, _)| !["Environment", "Service"].contains(&name.as_str()));
+            own.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        all.map(|series| (own(&series), series.sum, series.count)).collect::<Vec<_>>()
+    };
+    let mut counts = told("n");
+    counts.sort_by(|one, other| one.0.cmp(&other.0));
+    let instance = "Instance=blue-1 Release=1".to_owned();
+    assert_eq!(
+        counts,
+        [
+            (String::new(), 3.0, 1.0),
+            (instance.clone(), 3.0, 1.0),
+            ("queue=a".to_owned(), 1.0, 1.0),
+            ("queue=b".to_owned(), 2.0, 1.0),
+        ]
+    );
+    let values = told("d");
+    let total = values.iter().find(|(own, ..)| own.is_empty()).unwrap();
+    assert_eq!(total.2, 400.0);
+    assert_eq!(values.iter().map(|(.., count)| count).sum::<f64>(), 1_200.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_metric_by_the_second_beside_others_by_the_minute() {
+    let account = Account::new();
+    let config = MetricsConfig::default()
+        .with_resolution_of("fine", Resolution::Second)
+        .with_resolution_of("RequestCount", Resolution::Second);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let (fine, coarse) = (
+        metrics.counter("fine", Unit::Count).unwrap(),
+        metrics.counter("coarse", Unit::Count).unwrap(),
+    );
+    drop(metrics.http_layer());
+    Account::between_windows().await;
+    for n in 1..=4 {
+        fine.add(n);
+        coarse.add(n);
+        tokio::time::sleep(seconds(1)).await;
+    }
+    tokio::time::sleep(seconds(70)).await;
+    // All of the minute went in one call: finer metrics cost no more calls.
+    assert_eq!(account.world.calls(Service::CloudWatch, "PutMetricData"), 1);
+    running.stop(seconds(5)).await;
+    assert_eq!(account.read("fine", "Sum", 1).await, [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]);
+    assert_eq!(account.read("coarse", "Sum", 1).await, [(0, 10.0)]);
+    assert_eq!(account.read("RequestCount", "SampleCount", 60).await[0], (0, 60.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_series_fall_silent_and_make_room() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_max_series(1).with_idle_ttl(seconds(120));
+    let (metrics, running) = account.start(Color::Blue, config);
+    Account::between_windows().await;
+    metrics.gauge_with("level", Unit::Count, &[("pool", "a")]).unwrap().set(3.0);
+    let kept = metrics.gauge("kept", Unit::Count).unwrap();
+    kept.set(1.0);
+    tokio::time::sleep(seconds(300)).await;
+    let sent = |name| account.series(name).iter().map(|series| series.count).sum::<f64>();
+    assert_eq!((sent("level"), sent("kept")), (2.0, 2.0));
+    metrics.gauge_with("level", Unit::Count, &[("pool", "b")]).unwrap().set(4.0);
+    kept.add(1.0);
+    running.stop(seconds(5)).await;
+    let pools: Vec<_> = account
+        .series("level")
+        .iter()
+        .map(|series| (series.dimensions.get("pool").unwrap().clone(), series.sum))
+        .collect();
+    assert_eq!(pools, [("a".to_owned(), 6.0), ("b".to_owned(), 4.0)]);
+    assert_eq!(account.sum("kept"), 4.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_keep_to_the_budget() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_max_calls_per_second(2).with_max_series(9_000);
+    let (metrics, running) = account.start(Color::Blue, config);
+    for n in 0..9_000 {
+        let label = n.to_string();
+        metrics.counter_with("n", Unit::Count, &[("n", &label)]).unwrap().increment();
+    }
+    let before = tokio::time::Instant::now();
+    let report = running.stop(seconds(60)).await;
+    assert_eq!((report.stats.sends, report.stats.sent), (9, 9_000));
+    assert_eq!(before.elapsed(), seconds(4));
+}
+
+/// What the SDK says of each body that it sends.
+#[derive(Clone, Debug, Default)]
+struct Encodings(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Intercept for Encodings {
+    fn name(&self) -> &'static str {
+        "Encodings"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let encoding = context.request().headers().get("content-encoding");
+        self.0.lock().unwrap().push(encoding.map(str::to_owned));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_calls_are_compressed() {
+    let account = Account::new();
+    let encodings = Encodings::default();
+    let config = account.client().config().to_builder().interceptor(encodings.clone()).build();
+    let client = Client::from_conf(config);
+    let config = MetricsConfig::default().with_clock(account.clock);
+    let (metrics, publisher) =
+        Metrics::new(client, NAMESPACE, &identity(Color::Blue), config).unwrap();
+    let values = metrics.distribution("d", Unit::None).unwrap();
+    (0..1_500).for_each(|n| values.record(1.006f64.powi(n)));
+    Running::new(publisher).stop(seconds(5)).await;
+    assert_eq!(*encodings.0.lock().unwrap(), [Some("gzip".to_owned())]);
+    assert_eq!(account.series("d")[0].count, 1_500.0);
 }

@@ -142,3 +142,61 @@ async fn count_errors_and_latencies_add_up_in_every_window() {
     let errors = account.read("ErrorCount", "Sum", 60).await;
     assert_eq!(errors.iter().map(|(_, count)| count).sum::<f64>(), 100.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn routes_are_told_apart_by_their_pattern_and_add_up_to_the_color() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let by_pattern = metrics.http_layer().by_route(|request| {
+        let matched = request.extensions.get::<axum::extract::MatchedPath>();
+        matched.map(axum::extract::MatchedPath::as_str)
+    });
+    let service = Router::new()
+        .route("/orders/{id}", get(async || "an order"))
+        .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .fallback(async || StatusCode::NOT_FOUND)
+        .layer(by_pattern);
+    for path in ["/orders/1", "/orders/2", "/broken", "/nothing", "/nowhere"] {
+        let response = service.clone().oneshot(request(path)).await.unwrap();
+        drop(response.into_body().collect().await);
+    }
+    running.stop(seconds(5)).await;
+    let by_route = |name| {
+        let all = account.series(name).into_iter();
+        let route = |series: &bluegreen_local::cloudwatch::Series| {
+            series.dimensions.get("Route").cloned().unwrap_or_default()
+        };
+        all.map(|series| (route(&series), series.sum)).collect::<Vec<_>>()
+    };
+    let counts = [("", 5.0), ("/broken", 1.0), ("/orders/{id}", 2.0), ("unmatched", 2.0)];
+    let errors = [("", 1.0), ("/broken", 1.0), ("/orders/{id}", 0.0), ("unmatched", 0.0)];
+    let expected = |figures: [(&str, f64); 4]| figures.map(|(route, sum)| (route.to_owned(), sum));
+    let sorted = |name| {
+        let mut figures = by_route(name);
+        figures.sort_by(|(one, _), (other, _)| one.cmp(other));
+        figures
+    };
+    assert_eq!(sorted("RequestCount"), expected(counts));
+    assert_eq!(sorted("ErrorCount"), expected(errors));
+    assert_eq!(account.series("RequestLatency").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paths_taken_for_routes_are_folded_beyond_the_cap() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let service =
+        metrics.http_layer().by_route(|request| Some(request.uri.path())).layer(service_fn(
+            |_: Request<Body>| async { Ok::<_, Infallible>(http::Response::new(Body::empty())) },
+        ));
+    for n in 0..20_000 {
+        drop(service.clone().oneshot(request(&format!("/orders/{n}"))).await.unwrap());
+    }
+    let report = running.stop(seconds(5)).await;
+    let series = account.series("RequestCount");
+    // The hundred of the cap, the one they overflow into, and the color as a whole.
+    assert_eq!(series.len(), 102);
+    assert_eq!(series.iter().map(|series| series.sum).sum::<f64>(), 40_000.0);
+    assert_eq!(report.stats.folded, 19_900);
+    assert_eq!(account.sum("MetricsFolded"), 19_900.0);
+}

@@ -1,0 +1,49 @@
+//! What CloudWatch knows as one metric, and what is recorded for it.
+
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
+
+use crate::amount::Taken;
+use crate::counter::CounterCell;
+use crate::dimensions::Dimension;
+use crate::{Resolution, Unit};
+
+/// Name, unit and dimensions of one metric, as CloudWatch keeps it.
+#[derive(Debug)]
+pub(crate) struct SeriesId {
+    pub(crate) name: String,
+    pub(crate) dimensions: Vec<Dimension>,
+    pub(crate) resolution: Resolution,
+    unit: Arc<OnceLock<Unit>>,
+}
+
+/// All that one series is published as: one for each set of dimensions.
+pub(crate) type Targets = Arc<[Arc<SeriesId>]>;
+
+impl SeriesId {
+    pub(crate) fn new(
+        name: &str,
+        dimensions: Vec<Dimension>,
+        resolution: Resolution,
+        unit: Arc<OnceLock<Unit>>,
+    ) -> Self {
+        Self { name: name.to_owned(), dimensions, resolution, unit }
+    }
+
+    pub(crate) fn unit(&self) -> Unit {
+        self.unit.get().copied().unwrap_or_default()
+    }
+}
+
+/// A kind of series: what callers record in, and how the collector reads it.
+pub(crate) trait Cell: Debug + Send + Sync + Sized + 'static {
+    const KIND: &'static str;
+    /// What the collector has taken so far.
+    type Reading: Debug + Default + Send;
+
+    /// A cell that counts what it refuses.
+    fn make(refused: &Arc<CounterCell>) -> Self;
+
+    /// What came since the last call.
+    fn take(&self, reading: &mut Self::Reading) -> Taken;
+}
