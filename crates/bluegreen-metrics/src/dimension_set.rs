@@ -57,11 +57,6 @@ impl DimensionSet {
         self
     }
 
-    /// Whether processes and colors each have metrics of their own in it.
-    pub(crate) const fn is_by_instance(self) -> bool {
-        self.instance
-    }
-
     /// The dimensions of a series of this process.
     pub(crate) fn dimensions(self, identity: &ServiceIdentity, labels: &Labels) -> Vec<Dimension> {
         let own = |name: &str, value: &str| (name.to_owned(), adapt_value(value));

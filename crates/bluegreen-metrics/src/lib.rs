@@ -6,6 +6,7 @@ mod bucket;
 mod budget;
 mod collector;
 mod config;
+mod cost;
 mod counter;
 mod dimension_set;
 mod dimensions;
@@ -33,6 +34,7 @@ mod watched;
 mod window;
 
 pub use self::config::{MetricsConfig, OnUnknown, Resolution};
+pub use self::cost::Cost;
 pub use self::counter::Counter;
 pub use self::dimension_set::DimensionSet;
 pub use self::distribution::Distribution;

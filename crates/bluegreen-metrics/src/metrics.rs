@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +9,12 @@ use bluegreen_core::ServiceIdentity;
 
 use crate::budget::Budget;
 use crate::collector::Collector;
-use crate::dimensions::{Labels, check_metric, check_namespace};
+use crate::cost::{self, Transport};
+use crate::dimensions::{INSTANCE, Labels, check_metric, check_namespace};
 use crate::flusher::Flusher;
+use crate::histogram::VALUES_PER_DATUM;
 use crate::pending::Pending;
+use crate::point::wire_size;
 use crate::publisher::Timing;
 use crate::put::Put;
 use crate::registry::{Naming, Registry};
@@ -18,7 +22,7 @@ use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
 use crate::series::Cell;
 use crate::stats::{Counts, DropCause, OwnMetrics};
 use crate::{
-    Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
+    Cost, Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
     RequestMetricsLayer, Stats, Unit,
 };
 
@@ -27,6 +31,8 @@ const DROPPED: &str = "MetricsDropped";
 const RESENT: &str = "MetricsResent";
 const REFUSED: &str = "MetricsRefused";
 const FOLDED: &str = "MetricsFolded";
+/// The metrics about the metrics.
+const OWN: [&str; 5] = [FAILED_SENDS, DROPPED, RESENT, REFUSED, FOLDED];
 /// The label that tells drops of one cause from those of another.
 const CAUSE: &str = "Cause";
 
@@ -39,6 +45,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
     pending: Arc<Mutex<Pending>>,
+    flush_interval: Duration,
 }
 
 impl Metrics {
@@ -70,7 +77,12 @@ impl Metrics {
         let registry = Arc::new(Registry::new(naming, config.max_series));
         let counts = Arc::new(Counts::new(own_metrics(&registry)?));
         let pending = Arc::new(Mutex::new(Pending::new(config.max_pending_bytes)));
-        let metrics = Self { registry, counts: Arc::clone(&counts), pending: Arc::clone(&pending) };
+        let metrics = Self {
+            registry,
+            counts: Arc::clone(&counts),
+            pending: Arc::clone(&pending),
+            flush_interval: config.flush_interval,
+        };
         let seed = seed(identity);
         let registry = Arc::clone(&metrics.registry);
         let publisher = Publisher {
@@ -174,6 +186,36 @@ impl Metrics {
         RequestMetricsLayer::new(Arc::clone(&self.registry))
     }
 
+    /// What the metrics registered so far cost a month, with so many processes of the color that
+    /// publish the same. Processes share a metric, unless a set of dimensions has the
+    /// [instance](crate::DimensionSet::with_instance). Two colors cost twice that.
+    #[must_use]
+    pub fn cost(&self, processes: u64) -> Cost {
+        cost::of(&self.published(), processes)
+    }
+
+    fn published(&self) -> cost::Published {
+        let mut names: BTreeMap<String, cost::Name> = BTreeMap::new();
+        let (mut datums, mut bytes) = (0, 0);
+        let all = self.registry.published().into_iter();
+        for one in all.filter(|one| !OWN.contains(&&*one.id.name)) {
+            let name = names.entry(one.id.name.clone()).or_default();
+            name.name.clone_from(&one.id.name);
+            if one.id.dimensions.iter().any(|(name, _)| name == INSTANCE) {
+                name.by_instance += 1;
+            } else {
+                name.shared += 1;
+            }
+            let values = if one.is_distribution() { VALUES_PER_DATUM } else { 0 };
+            let windows = self.flush_interval.as_secs() / one.id.resolution.window().as_secs();
+            datums += windows.max(1);
+            bytes += windows.max(1) * wire_size(&one.id, values) as u64;
+        }
+        let (flush_interval, transport) = (self.flush_interval, Transport::Calls);
+        let names = names.into_values().collect();
+        cost::Published { names, datums, bytes, flush_interval, transport }
+    }
+
     /// How the metrics themselves fare.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -198,7 +240,7 @@ impl Metrics {
     }
 }
 
-/// The metrics about the metrics.
+/// Registers the metrics about the metrics.
 fn own_metrics(registry: &Registry) -> Result<OwnMetrics, MetricsError> {
     let own = |name, labels| {
         let own = registry.register(name, Some(Unit::Count), labels);
@@ -218,18 +260,8 @@ fn own_metrics(registry: &Registry) -> Result<OwnMetrics, MetricsError> {
 
 /// Keeps a caller's metrics out of those that this crate publishes and reads.
 pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
-    const RESERVED: [&str; 9] = [
-        REQUEST_COUNT,
-        ERROR_COUNT,
-        REQUEST_LATENCY,
-        IN_FLIGHT,
-        FAILED_SENDS,
-        DROPPED,
-        RESENT,
-        REFUSED,
-        FOLDED,
-    ];
-    if RESERVED.contains(&name) {
+    const REQUESTS: [&str; 4] = [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT];
+    if REQUESTS.contains(&name) || OWN.contains(&name) {
         let bound = "none of the metrics that this crate publishes itself";
         return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });
     }

@@ -72,11 +72,15 @@ impl Point {
 
     /// At most how much of a request it takes, before compression.
     pub(crate) fn wire_size(&self) -> usize {
-        let dimension =
-            |(name, value): &(String, String)| WIRE_DIMENSION + name.len() + value.len();
-        let dimensions: usize = self.series.dimensions.iter().map(dimension).sum();
-        WIRE_DATUM + self.series.name.len() + dimensions + self.values() * WIRE_VALUE
+        wire_size(&self.series, self.values())
     }
+}
+
+/// At most how much of a request a datum of so many values takes, before compression.
+pub(crate) fn wire_size(series: &SeriesId, values: usize) -> usize {
+    let dimension = |(name, value): &(String, String)| WIRE_DIMENSION + name.len() + value.len();
+    let dimensions: usize = series.dimensions.iter().map(dimension).sum();
+    WIRE_DATUM + series.name.len() + dimensions + values * WIRE_VALUE
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use bluegreen_core::ServiceIdentity;
 
 use crate::counter::CounterCell;
 use crate::dimensions::Labels;
+use crate::distribution::DistributionCell;
+use crate::requests::REQUEST_LATENCY;
 use crate::series::{Cell, SeriesId, Targets};
 use crate::watched::{Watched, WatchedCell};
 use crate::{DimensionSet, MetricsError, Resolution, Unit};
@@ -61,6 +63,19 @@ struct Family {
 struct Member {
     cell: Arc<dyn Any + Send + Sync>,
     targets: Targets,
+}
+
+/// A metric of CloudWatch, and what is recorded for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) id: Arc<SeriesId>,
+    kind: &'static str,
+}
+
+impl Published {
+    pub(crate) fn is_distribution(&self) -> bool {
+        self.kind == DistributionCell::KIND
+    }
 }
 
 /// A series that was asked for, or the one it was folded into.
@@ -236,13 +251,24 @@ impl Registry {
     }
 
     /// All that is published, each metric of CloudWatch once.
-    pub(crate) fn published(&self) -> Vec<Arc<SeriesId>> {
+    pub(crate) fn published(&self) -> Vec<Published> {
         let inner = self.lock();
-        let members = inner.families.values().flat_map(|family| family.series.values());
-        let targets = members.flat_map(|member| member.targets.iter());
+        let of_family = |family: &Family| {
+            let kind = family.kind;
+            let targets = family.series.values().flat_map(|member| member.targets.iter());
+            targets.map(move |id| Published { id: Arc::clone(id), kind }).collect::<Vec<_>>()
+        };
+        let families = inner.families.values().flat_map(of_family);
+        let requests = inner.requests.iter().map(|id| Published {
+            id: Arc::clone(id),
+            kind: if id.name == REQUEST_LATENCY {
+                DistributionCell::KIND
+            } else {
+                CounterCell::KIND
+            },
+        });
         let mut seen = HashSet::new();
-        let all = targets.chain(&inner.requests);
-        all.filter(|id| seen.insert(Arc::as_ptr(id).addr())).cloned().collect()
+        families.chain(requests).filter(|one| seen.insert(Arc::as_ptr(&one.id).addr())).collect()
     }
 
     /// Records refused for their value.

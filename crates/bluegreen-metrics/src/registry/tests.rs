@@ -1,7 +1,6 @@
 use bluegreen_core::{Color, Release, ServiceKey};
 
 use super::*;
-use crate::distribution::DistributionCell;
 use crate::gauge::GaugeCell;
 
 pub(crate) fn naming(sets: &[DimensionSet]) -> Naming {
@@ -28,7 +27,8 @@ fn published(registry: &Registry) -> Vec<String> {
     let mut all: Vec<_> = registry
         .published()
         .iter()
-        .map(|id| {
+        .map(|one| {
+            let id = &one.id;
             let own = id.dimensions.get(2..).unwrap_or_default();
             let own: Vec<_> = own.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("{} {}", id.name, own.join(" "))
@@ -94,7 +94,7 @@ fn a_description_gives_its_unit_to_labeled_series_before_and_after() {
     registry.describe("early", Unit::Seconds);
     registry.describe("late", Unit::Bytes);
     registry.register::<DistributionCell>("late", None, labels("a")).unwrap();
-    for id in registry.published() {
+    for Published { id, .. } in registry.published() {
         let expected = if id.name == "early" { Unit::Seconds } else { Unit::Bytes };
         assert_eq!(id.unit(), expected, "{}", id.name);
     }
@@ -167,7 +167,7 @@ fn a_metric_may_have_a_resolution_of_its_own() {
     for name in ["fine", "coarse"] {
         registry.register::<CounterCell>(name, None, Labels::default()).unwrap();
     }
-    for id in registry.published() {
+    for Published { id, .. } in registry.published() {
         let fine = id.name == "fine";
         assert_eq!(id.resolution == Resolution::Second, fine, "{}", id.name);
     }

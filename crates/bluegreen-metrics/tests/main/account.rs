@@ -103,7 +103,7 @@ impl Account {
             .client()
             .get_metric_data()
             .start_time(at(0).into())
-            .end_time(at(3600).into())
+            .end_time(at(7200).into())
             .scan_by(ScanBy::TimestampAscending)
             .metric_data_queries(query)
             .send()

@@ -134,7 +134,7 @@ async fn past_the_bound_the_oldest_go_and_are_counted_and_published() {
     assert_eq!(causes.collect::<Vec<_>>(), [Some("overflow"), None]);
     assert!(told.iter().all(|series| series.sum > 0.0), "{told:?}");
     let newest = account.read("n0", "Sum", 60).await;
-    assert!(newest.iter().any(|(start, _)| *start == 3_540), "{newest:?}");
+    assert!(newest.iter().any(|(start, _)| *start == 5_940), "{newest:?}");
     assert!(!newest.iter().any(|(start, _)| *start == 0), "{newest:?}");
     running.stop(seconds(5)).await;
 }

@@ -383,3 +383,36 @@ async fn large_calls_are_compressed() {
     assert_eq!(*encodings.0.lock().unwrap(), [Some("gzip".to_owned())]);
     assert_eq!(account.series("d")[0].count, 1_500.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_cost_names_what_drives_it_and_foretells_the_calls_made() {
+    let account = Account::new();
+    let color = DimensionSet::color();
+    let sets = [color.with_labels(), color.with_instance()];
+    let config = MetricsConfig::default().with_dimension_sets(sets);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let users: Vec<_> = (0..100).map(|user| user.to_string()).collect();
+    for user in &users {
+        metrics.counter_with("n", Unit::Count, &[("user", user)]).unwrap().increment();
+    }
+    metrics.gauge("level", Unit::Count).unwrap().set(1.0);
+    drop(metrics.http_layer());
+    let cost = metrics.cost(4);
+    // By user, and by process; the level and the four of requests shared and by process.
+    assert_eq!(cost.metrics, 100 + 4 + (1 + 4) * (1 + 4));
+    assert_eq!(cost.driver, Some(("n".to_owned(), 104)));
+    assert_eq!(cost.calls, 4.0 * 43_800.0);
+    assert!((cost.dollars() - 129.0 * 0.3 - 1.752).abs() < 1e-9, "{cost:?}");
+    Account::between_windows().await;
+    for _ in 0..10 {
+        tokio::time::sleep(seconds(60)).await;
+        metrics.counter_with("n", Unit::Count, &[("user", "1")]).unwrap().increment();
+    }
+    // The last one's jitter.
+    tokio::time::sleep(seconds(15)).await;
+    assert_eq!(account.world.calls(Service::CloudWatch, "PutMetricData"), 10);
+    running.stop(seconds(5)).await;
+    let sent = account.world.cloudwatch_service().series(NAMESPACE).len() as u64;
+    // Without requests there are no latencies, alone and by process.
+    assert_eq!(metrics.cost(1).metrics, sent + 2);
+}
