@@ -21,6 +21,7 @@ use crate::window::start_of;
 pub(crate) struct Collector {
     registry: Arc<Registry>,
     idle_ttl: Duration,
+    values_per_point: usize,
     /// One for each resolution in use.
     rounds: Vec<Round>,
 }
@@ -54,6 +55,7 @@ impl Collector {
         registry: Arc<Registry>,
         resolutions: impl IntoIterator<Item = Resolution>,
         idle_ttl: Duration,
+        values_per_point: usize,
         now: SystemTime,
     ) -> Self {
         let round = |resolution: Resolution| Round {
@@ -61,7 +63,8 @@ impl Collector {
             start: start_of(now, resolution.window()),
             watched: Vec::new(),
         };
-        Self { registry, idle_ttl, rounds: resolutions.into_iter().map(round).collect() }
+        let rounds = resolutions.into_iter().map(round).collect();
+        Self { registry, idle_ttl, values_per_point, rounds }
     }
 
     /// How long the next window's end is away; never longer than a window, as a clock that was set
@@ -99,14 +102,16 @@ impl Collector {
         let mut ended = Ended { start: now, points: Vec::new() };
         for round in self.rounds.iter_mut().filter(|round| due(round)) {
             ended.start = ended.start.min(round.start);
-            ended.points.extend(round.collect(&self.registry, self.idle_ttl, now));
+            let start = round.start;
+            let collected = round.collect(&self.registry, self.idle_ttl, now);
+            ended.points.extend(collected.into_points(start, self.values_per_point));
         }
         Some(ended)
     }
 }
 
 impl Round {
-    fn collect(&mut self, registry: &Registry, idle_ttl: Duration, now: SystemTime) -> Vec<Point> {
+    fn collect(&mut self, registry: &Registry, idle_ttl: Duration, now: SystemTime) -> Collected {
         let window = self.resolution.window();
         let idle_limit = idle_ttl.as_secs().div_ceil(window.as_secs());
         let idle_limit = u32::try_from(idle_limit).unwrap_or(u32::MAX);
@@ -121,13 +126,14 @@ impl Round {
                 self.watched.push(watched);
             }
         }
-        collected.into_points(std::mem::replace(&mut self.start, start_of(now, window)))
+        self.start = start_of(now, window);
+        collected
     }
 }
 
 impl Collected {
     /// Adds to each of the metrics.
-    pub(crate) fn add(&mut self, targets: &Targets, amount: Amount) {
+    pub(crate) fn add(&mut self, targets: &Targets, amount: &Amount) {
         for target in targets.iter() {
             let next = self.amounts.len();
             let place = *self.places.entry(Arc::as_ptr(target).addr()).or_insert(next);
@@ -141,9 +147,9 @@ impl Collected {
         }
     }
 
-    fn into_points(self, start: SystemTime) -> Vec<Point> {
+    fn into_points(self, start: SystemTime, values_per_point: usize) -> Vec<Point> {
         let points = |(id, amount): (Arc<SeriesId>, Amount)| {
-            Point::many(&id, start, &amount.values()).collect::<Vec<_>>()
+            Point::many(&id, start, &amount.values(), values_per_point).collect::<Vec<_>>()
         };
         self.amounts.into_iter().flat_map(points).collect()
     }

@@ -108,6 +108,16 @@ pub(crate) fn check_metric(name: &str) -> Result<(), MetricsError> {
     check_text("metric", name, NAME_LIMIT)
 }
 
+/// Checks that a metric and its dimensions can stand side by side in a record of a log.
+pub(crate) fn check_apart(metric: &str, labels: &Labels) -> Result<(), MetricsError> {
+    let taken = metric == "_aws" || is_own(metric) || labels.iter().any(|(name, _)| name == metric);
+    if !taken {
+        return Ok(());
+    }
+    let bound = "not named as a dimension, nor \"_aws\"";
+    Err(MetricsError::Name { field: "metric", found: metric.to_owned(), bound })
+}
+
 /// Checks a namespace.
 pub(crate) fn check_namespace(namespace: &str) -> Result<(), MetricsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || " .-_/#:".contains(c);

@@ -7,20 +7,19 @@ use bluegreen_core::{Backoff, Clock};
 
 use crate::OnUnknown;
 use crate::batch::MOST_DATUMS;
-use crate::budget::Budget;
 use crate::pending::Pending;
 use crate::point::Point;
-use crate::put::{Failed, Put};
+use crate::put::Failed;
+use crate::sink::Sink;
 use crate::stats::{Counts, DropCause, Failure};
 
 #[derive(Debug)]
 pub(crate) struct Flusher {
-    pub(crate) put: Put,
+    pub(crate) sink: Sink,
     pub(crate) pending: Arc<Mutex<Pending>>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_unknown: OnUnknown,
     pub(crate) clock: Clock,
-    pub(crate) budget: Budget,
     /// Whether the last call failed, so that an outage is told once and not in every flush.
     pub(crate) failing: AtomicBool,
 }
@@ -55,12 +54,11 @@ impl Flusher {
         self.counts.dropped(DropCause::Stale, stale);
         let mut limit = MOST_DATUMS;
         loop {
-            if self.pending().is_empty() {
+            let batch = self.take(limit);
+            if batch.is_empty() {
                 return Flushed::All;
             }
-            self.budget.wait().await;
-            let batch = self.pending().take(limit);
-            let result = self.put.put(&batch).await;
+            let result = self.sink.deliver(&batch).await;
             let next = match result {
                 Ok(()) => self.accepted(&batch, limit),
                 Err(failed) => self.failed(batch, &failed),
@@ -88,6 +86,12 @@ impl Flusher {
         let left = pending.len();
         *pending = Pending::new(0);
         self.counts.dropped(DropCause::Shutdown, left);
+    }
+
+    fn take(&self, limit: usize) -> Vec<Point> {
+        let mut pending = self.pending();
+        let count = self.sink.fitting(pending.iter(), limit);
+        pending.take(count)
     }
 
     fn accepted(&self, batch: &[Point], limit: usize) -> Next {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::budget::Budget;
 use crate::collector::Collector;
 use crate::cost::{self, Transport};
 use crate::dimensions::{INSTANCE, Labels, check_metric, check_namespace};
+use crate::emf::Emf;
 use crate::flusher::Flusher;
 use crate::histogram::VALUES_PER_DATUM;
 use crate::pending::Pending;
@@ -20,6 +22,7 @@ use crate::put::Put;
 use crate::registry::{Naming, Registry};
 use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
 use crate::series::Cell;
+use crate::sink::Sink;
 use crate::stats::{Counts, DropCause, OwnMetrics};
 use crate::{
     Cost, Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
@@ -46,6 +49,7 @@ pub struct Metrics {
     counts: Arc<Counts>,
     pending: Arc<Mutex<Pending>>,
     flush_interval: Duration,
+    transport: Transport,
 }
 
 impl Metrics {
@@ -65,9 +69,56 @@ impl Metrics {
         let namespace = namespace.into();
         check_namespace(&namespace)?;
         config.check()?;
+        let budget = Budget::per_second(config.max_calls_per_second);
+        let put = Put { client, namespace, timeout: config.send_timeout, budget };
+        Self::build(Sink::Calls(put), identity, config)
+    }
+
+    /// The same metrics as lines of a log in the embedded metric format, where there is no way to
+    /// CloudWatch but that of the logs: on Lambda, or with an agent that reads a file or the standard
+    /// output. The writer is called on a thread that may block.
+    ///
+    /// One process writes a log: lines of two would mix. A line that fails is no record, and is
+    /// written again with the next flush; of one that a buffer lost the outcome is unknown. What the
+    /// log's shipping loses or repeats nobody here can know. Of the configuration `send_timeout` and
+    /// `max_calls_per_second` have no meaning.
+    ///
+    /// ```
+    /// # use bluegreen_core::ServiceIdentity;
+    /// # use bluegreen_metrics::{Metrics, MetricsConfig, MetricsError};
+    /// # fn example(identity: &ServiceIdentity) -> Result<(), MetricsError> {
+    /// let (metrics, publisher) =
+    ///     Metrics::emf(std::io::stdout(), "Shop", identity, MetricsConfig::default())?;
+    /// # drop((metrics, publisher));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn emf(
+        writer: impl Write + Send + 'static,
+        namespace: impl Into<String>,
+        identity: &ServiceIdentity,
+        config: MetricsConfig,
+    ) -> Result<(Self, Publisher), MetricsError> {
+        let namespace = namespace.into();
+        check_namespace(&namespace)?;
+        config.check()?;
+        Self::build(Sink::Logs(Emf::new(&namespace, writer)), identity, config)
+    }
+
+    fn build(
+        sink: Sink,
+        identity: &ServiceIdentity,
+        config: MetricsConfig,
+    ) -> Result<(Self, Publisher), MetricsError> {
         let resolutions = config.resolutions_in_use();
-        let jitter = config.jitter();
-        let MetricsConfig { send_timeout, on_unknown, clock, .. } = config;
+        let (jitter, clock) = (config.jitter(), config.clock);
+        let transport = match &sink {
+            Sink::Calls(_) => Transport::Calls,
+            Sink::Logs(_) => Transport::Logs,
+        };
         let naming = Naming {
             identity: identity.clone(),
             sets: config.dimension_sets,
@@ -82,19 +133,25 @@ impl Metrics {
             counts: Arc::clone(&counts),
             pending: Arc::clone(&pending),
             flush_interval: config.flush_interval,
+            transport,
         };
         let seed = seed(identity);
         let registry = Arc::clone(&metrics.registry);
         let publisher = Publisher {
             metrics: metrics.clone(),
-            collector: Collector::new(registry, resolutions, config.idle_ttl, clock.now()),
+            collector: Collector::new(
+                registry,
+                resolutions,
+                config.idle_ttl,
+                sink.values_per_point(),
+                clock.now(),
+            ),
             flusher: Flusher {
-                put: Put { client, namespace, timeout: send_timeout },
+                sink,
                 pending,
                 counts,
-                on_unknown,
+                on_unknown: config.on_unknown,
                 clock,
-                budget: Budget::per_second(config.max_calls_per_second),
                 failing: AtomicBool::new(false),
             },
             timing: Timing {
@@ -211,7 +268,7 @@ impl Metrics {
             datums += windows.max(1);
             bytes += windows.max(1) * wire_size(&one.id, values) as u64;
         }
-        let (flush_interval, transport) = (self.flush_interval, Transport::Calls);
+        let (flush_interval, transport) = (self.flush_interval, self.transport);
         let names = names.into_values().collect();
         cost::Published { names, datums, bytes, flush_interval, transport }
     }

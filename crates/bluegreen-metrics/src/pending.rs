@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use crate::batch;
 use crate::point::Point;
 
 /// CloudWatch takes two weeks back; an hour less keeps clear of the edge.
@@ -34,11 +33,10 @@ impl Pending {
         self.shrink()
     }
 
-    /// Takes the oldest points, as many as fit into one call of at most `limit` datums. They count
-    /// as being in a call until [`settled`](Self::settled) or [given back](Self::give_back); those
+    /// Takes so many of the oldest points. They count as being in a call until [`settled`](Self::settled) or [given back](Self::give_back); those
     /// of a call that was cut off stay.
-    pub(crate) fn take(&mut self, limit: usize) -> Vec<Point> {
-        let count = batch::fitting(self.points.iter(), limit);
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Point> {
+        let count = count.min(self.points.len());
         let taken: Vec<_> = self.points.drain(..count).collect();
         self.memory -= taken.iter().map(Point::memory).sum::<usize>();
         self.in_call += taken.len();
@@ -77,9 +75,9 @@ impl Pending {
         self.points.len() + self.in_call
     }
 
-    /// Whether there is nothing to take.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.points.is_empty()
+    /// The points to take, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Point> {
+        self.points.iter()
     }
 
     fn shrink(&mut self) -> usize {

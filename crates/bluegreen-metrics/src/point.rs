@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::histogram::VALUES_PER_DATUM;
 use crate::series::SeriesId;
 
 /// One datum to be sent.
@@ -45,20 +44,22 @@ impl Samples {
 }
 
 impl Point {
-    /// Counted values as points, each within the limit of one datum.
+    /// Counted values as points of at most so many.
     pub(crate) fn many(
         series: &Arc<SeriesId>,
         start: SystemTime,
         values: &[(f64, u64)],
+        limit: usize,
     ) -> impl Iterator<Item = Self> {
-        values.chunks(VALUES_PER_DATUM).map(move |values| Self {
+        values.chunks(limit.max(1)).map(move |values| Self {
             series: Arc::clone(series),
             start,
             samples: Samples::of(values),
         })
     }
 
-    fn values(&self) -> usize {
+    /// How many distinct values it has; none where it has a single one.
+    pub(crate) fn values(&self) -> usize {
         match &self.samples {
             Samples::One(_) => 0,
             Samples::Many { values, .. } => values.len(),
@@ -94,6 +95,6 @@ impl Point {
         ];
         let unit = Arc::new(OnceLock::from(crate::Unit::Milliseconds));
         let id = SeriesId::new(name, dimensions, crate::Resolution::Minute, unit);
-        Self::many(&Arc::new(id), start, values).collect()
+        Self::many(&Arc::new(id), start, values, 150).collect()
     }
 }

@@ -17,6 +17,7 @@ use aws_sdk_cloudwatch::operation::put_metric_data::PutMetricDataError;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 
 use crate::Resolution;
+use crate::budget::Budget;
 use crate::point::{Point, Samples};
 use crate::stats::Failure;
 
@@ -26,6 +27,7 @@ pub(crate) struct Put {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) timeout: Duration,
+    pub(crate) budget: Budget,
 }
 
 /// A call that failed, and what is known about it.
@@ -36,9 +38,10 @@ pub(crate) struct Failed {
 }
 
 impl Put {
-    /// One try, without the SDK's own repetition: the call is not idempotent, and who repeats it
+    /// One try when the budget allows it, without the SDK's own repetition: the call is not idempotent, and who repeats it
     /// must know what happened.
     pub(crate) async fn put(&self, points: &[Point]) -> Result<(), Failed> {
+        self.budget.wait().await;
         let handed_over = HandedOver::default();
         let once = Builder::new().retry_config(RetryConfig::disabled());
         let call = self

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bluegreen_core::ServiceIdentity;
 
 use crate::counter::CounterCell;
-use crate::dimensions::Labels;
+use crate::dimensions::{Labels, check_apart};
 use crate::distribution::DistributionCell;
 use crate::requests::REQUEST_LATENCY;
 use crate::series::{Cell, SeriesId, Targets};
@@ -111,6 +111,7 @@ impl Registry {
         unit: Option<Unit>,
         labels: Labels,
     ) -> Result<Registered<C>, MetricsError> {
+        check_apart(name, &labels)?;
         let (registered, overflowing) = self.look_up(name, unit, labels)?;
         // Not with the lock held: who hears it may record.
         if let Some(Overflowing { label }) = overflowing {

@@ -58,8 +58,8 @@ impl<C: Cell> Watched for WatchedCell<C> {
         let taken = self.cell.take(&mut self.reading);
         self.idle = if matches!(taken, Taken::New(_)) { 0 } else { self.idle.saturating_add(1) };
         match taken {
-            Taken::New(amount) => into.add(&self.targets, amount),
-            Taken::Standing(level) if self.idle < idle_limit => into.add(&self.targets, level),
+            Taken::New(amount) => into.add(&self.targets, &amount),
+            Taken::Standing(level) if self.idle < idle_limit => into.add(&self.targets, &level),
             Taken::Standing(_) | Taken::Nothing => {}
         }
     }
@@ -78,7 +78,7 @@ impl<C: Cell> Watched for WatchedCell<C> {
             // Nobody can reach it any more; what came since the look is in it.
             Ok(last) => {
                 if let Taken::New(amount) = last.take(&mut reading) {
-                    into.add(&targets, amount);
+                    into.add(&targets, &amount);
                 }
                 Forgotten::Yes
             }
@@ -127,10 +127,10 @@ impl Watched for WatchedRequests {
         if quiet && self.silence == Silence::Keep {
             return;
         }
-        into.add(&self.targets.count, Amount::Sum(window.requests));
-        into.add(&self.targets.errors, Amount::Sum(window.errors));
-        into.add(&self.targets.in_flight, Amount::Sum(window.in_flight));
-        into.add(&self.targets.latency, Amount::Values(window.latency));
+        into.add(&self.targets.count, &Amount::Sum(window.requests));
+        into.add(&self.targets.errors, &Amount::Sum(window.errors));
+        into.add(&self.targets.in_flight, &Amount::Sum(window.in_flight));
+        into.add(&self.targets.latency, &Amount::Values(window.latency));
     }
 
     fn resolution(&self) -> Resolution {

@@ -19,7 +19,7 @@ fn collector_of(sets: &[DimensionSet]) -> (Arc<Registry>, Collector) {
     let registry = Arc::new(Registry::new(naming(sets), 10));
     let both = [Resolution::Minute, Resolution::Second];
     let ttl = Duration::from_secs(180);
-    let collector = Collector::new(Arc::clone(&registry), both, ttl, at(90));
+    let collector = Collector::new(Arc::clone(&registry), both, ttl, 150, at(90));
     (registry, collector)
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod emf;
+#[cfg(test)]
 mod facade;
 #[cfg(test)]
 mod failures;
