@@ -26,7 +26,7 @@ use crate::sink::Sink;
 use crate::stats::{Counts, DropCause, OwnMetrics};
 use crate::{
     Cost, Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
-    RequestMetricsLayer, Stats, Unit,
+    RequestMetricsLayer, Stats, TimeUnit, Timer, Unit,
 };
 
 const FAILED_SENDS: &str = "MetricsFailedSends";
@@ -34,6 +34,8 @@ const DROPPED: &str = "MetricsDropped";
 const RESENT: &str = "MetricsResent";
 const REFUSED: &str = "MetricsRefused";
 const FOLDED: &str = "MetricsFolded";
+/// Events of level ERROR, by target.
+const ERROR_EVENTS: &str = "ErrorEvents";
 /// The metrics about the metrics.
 const OWN: [&str; 5] = [FAILED_SENDS, DROPPED, RESENT, REFUSED, FOLDED];
 /// The label that tells drops of one cause from those of another.
@@ -230,10 +232,46 @@ impl Metrics {
         self.register(name, unit, labels).map(Distribution::new)
     }
 
+    /// How long something takes, without labels.
+    ///
+    /// # Errors
+    /// As [`counter`](Self::counter).
+    pub fn timer(&self, name: &str, unit: TimeUnit) -> Result<Timer, MetricsError> {
+        self.timer_with(name, unit, &[])
+    }
+
+    /// The same with labels as further dimensions, name and value.
+    ///
+    /// # Errors
+    /// As [`counter_with`](Self::counter_with).
+    pub fn timer_with(
+        &self,
+        name: &str,
+        unit: TimeUnit,
+        labels: &[(&str, &str)],
+    ) -> Result<Timer, MetricsError> {
+        Ok(Timer::new(self.distribution_with(name, unit.into(), labels)?, unit))
+    }
+
     /// This registry as the recorder of the `metrics` facade crate.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.registry))
+    }
+
+    /// The `tracing` layer that counts events of level ERROR by color and target.
+    #[cfg(feature = "error-events")]
+    #[must_use]
+    pub fn error_events(&self) -> crate::ErrorEvents {
+        crate::ErrorEvents::new(self.clone())
+    }
+
+    /// The errors that one target tells.
+    #[cfg(feature = "error-events")]
+    pub(crate) fn error_events_of(&self, target: &str) -> Result<Counter, MetricsError> {
+        let labels = Labels::one("Target", target);
+        let registered = self.registry.register(ERROR_EVENTS, Some(Unit::Count), labels)?;
+        Ok(Counter::new(registered.cell))
     }
 
     /// The tower layer that records the requests of a service. All layers of a process record into
@@ -317,8 +355,9 @@ fn own_metrics(registry: &Registry) -> Result<OwnMetrics, MetricsError> {
 
 /// Keeps a caller's metrics out of those that this crate publishes and reads.
 pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
-    const REQUESTS: [&str; 4] = [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT];
-    if REQUESTS.contains(&name) || OWN.contains(&name) {
+    const OF_LAYERS: [&str; 5] =
+        [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT, ERROR_EVENTS];
+    if OF_LAYERS.contains(&name) || OWN.contains(&name) {
         let bound = "none of the metrics that this crate publishes itself";
         return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });
     }

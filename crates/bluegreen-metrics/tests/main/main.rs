@@ -4,6 +4,8 @@
 mod account;
 #[cfg(test)]
 mod emf;
+#[cfg(all(test, feature = "error-events"))]
+mod error_events;
 #[cfg(test)]
 mod facade;
 #[cfg(test)]
@@ -14,3 +16,5 @@ mod publishing;
 mod reading;
 #[cfg(test)]
 mod requests;
+#[cfg(test)]
+mod timing;
