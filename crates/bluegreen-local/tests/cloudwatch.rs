@@ -357,6 +357,52 @@ async fn cloudwatch_refuses_a_body_over_a_megabyte() {
 }
 
 #[tokio::test]
+async fn cloudwatch_answers_in_pages_of_the_points_asked_for() {
+    // MiniStack answers all in one page.
+    let account = account("pages");
+    let minute = account.minute;
+    let name = |n| if n % 2 == 0 { "Even" } else { "Odd" };
+    let one = |n: u64| datum(name(n), minute - seconds(60 * n)).value(n as f64).build();
+    account.put((0..5).map(one)).await;
+    let query = |id, name| account.query(id, account.metric(name, &[]), "Sum", 60);
+    let get = || {
+        account
+            .client
+            .get_metric_data()
+            .start_time(at(minute - seconds(600)))
+            .end_time(at(minute + seconds(60)))
+            .metric_data_queries(query("even", "Even"))
+            .metric_data_queries(query("none", "Never"))
+            .metric_data_queries(query("odd", "Odd"))
+            .max_datapoints(2)
+    };
+    let mut values = std::collections::BTreeMap::<String, Vec<f64>>::new();
+    let (mut token, mut pages) = (None, 0);
+    loop {
+        let page = get().set_next_token(token).send().await.unwrap();
+        let points: usize = page.metric_data_results().iter().map(|one| one.values().len()).sum();
+        assert!(points <= 2, "{page:?}");
+        for result in page.metric_data_results() {
+            let all = values.entry(result.id().unwrap().to_owned()).or_default();
+            all.extend_from_slice(result.values());
+        }
+        pages += 1;
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, 3);
+    let expected = [("even", vec![0.0, 2.0, 4.0]), ("none", vec![]), ("odd", vec![1.0, 3.0])];
+    let expected = expected.map(|(id, values)| (id.to_owned(), values));
+    assert_eq!(values, std::collections::BTreeMap::from(expected));
+    let error = get().max_datapoints(100_801).send().await.unwrap_err();
+    assert_eq!(error.code(), Some("ValidationError"));
+    let error = get().next_token("nonsense").send().await.unwrap_err();
+    assert!(error.into_service_error().is_invalid_next_token(), "a token is nobody's own");
+}
+
+#[tokio::test]
 async fn cloudwatch_refuses_queries_it_cannot_answer() {
     let account = account("queries");
     let metric = || account.metric("Requests", &[]);
@@ -404,7 +450,7 @@ async fn cloudwatch_lists_metrics_by_name_and_dimensions_in_pages() {
 }
 
 #[tokio::test]
-async fn cloudwatch_keeps_dashboards_and_refuses_bodies_that_are_no_json() {
+async fn cloudwatch_keeps_dashboards_and_refuses_bodies_that_it_cannot_draw() {
     // MiniStack writes times as text, which the SDK cannot read.
     let Account { client, namespace: name, .. } = account("dashboard");
     let body = r#"{"widgets":[{"type":"text","properties":{"markdown":"Grüße"}}]}"#;
@@ -415,9 +461,11 @@ async fn cloudwatch_keeps_dashboards_and_refuses_bodies_that_are_no_json() {
     let [entry] = list.dashboard_entries() else { panic!("{list:?}") };
     assert_eq!(entry.size(), Some(i64::try_from(body.len()).unwrap()));
     assert!(entry.last_modified().unwrap().secs() >= at(UNIX_EPOCH).secs());
-    let broken = client.put_dashboard().dashboard_name(&name).dashboard_body("{");
-    let error = broken.send().await.unwrap_err().into_service_error();
-    assert!(error.is_dashboard_invalid_input_error(), "{error:?}");
+    for broken in ["{", "{}", r#"{"widgets":[{"type":"text","x":24,"y":0,"properties":{}}]}"#] {
+        let broken = client.put_dashboard().dashboard_name(&name).dashboard_body(broken);
+        let error = broken.send().await.unwrap_err().into_service_error();
+        assert!(error.is_dashboard_invalid_input_error(), "{error:?}");
+    }
     let missing = client.get_dashboard().dashboard_name(format!("{name}-2")).send().await;
     let error = missing.unwrap_err().into_service_error();
     assert!(error.is_dashboard_not_found_error(), "{error:?}");

@@ -1,9 +1,10 @@
-//! Dashboards: kept and given back. The body must be a JSON object; its grid is not looked at.
+//! Dashboards: kept and given back, once their body is one that can be drawn.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::cbor::Value;
+use super::dashboard_body;
 use super::fault::Fault;
 use super::fields::Fields;
 
@@ -31,16 +32,9 @@ impl Dashboards {
             return Err(Fault::dashboard_body(message));
         }
         let body = fields.required_text("DashboardBody")?;
-        match serde_json::from_str(body) {
-            Ok(serde_json::Value::Object(_)) => {}
-            Ok(_) => {
-                return Err(Fault::dashboard_body("The dashboard body is not an object."));
-            }
-            Err(error) => {
-                let message = format!("The dashboard body is not JSON: {error}");
-                return Err(Fault::dashboard_body(message));
-            }
-        }
+        dashboard_body::check(body).map_err(|error| {
+            Fault::dashboard_body(format!("The dashboard body is invalid: {error}."))
+        })?;
         let dashboard = Dashboard { body: body.to_owned(), modified: now };
         self.by_name.insert(name.to_owned(), dashboard);
         Ok(Value::map([("DashboardValidationMessages", Value::List(vec![]))]))

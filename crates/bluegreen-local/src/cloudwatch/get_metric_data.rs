@@ -1,4 +1,5 @@
-//! `GetMetricData` with `MetricStat` queries. All points come in one answer, without paging.
+//! `GetMetricData` with `MetricStat` queries, page by page. A token holds for the same question only,
+//! as on AWS; asked another one it is not noticed here.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,6 +14,8 @@ use super::period::{aligned, read_period, read_span};
 use super::stat::Stat;
 
 const QUERIES_LIMIT: usize = 500;
+/// Points of one page.
+const POINTS_LIMIT: i64 = 100_800;
 
 /// One query that reads one statistic of one metric.
 struct Query<'a> {
@@ -27,9 +30,6 @@ struct Query<'a> {
 
 pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault> {
     let fields = Fields::of(input)?;
-    if fields.has("NextToken") {
-        return Err(Fault::token());
-    }
     let span = read_span(&fields).map_err(as_validation)?;
     let newest_first = match fields.text("ScanBy")? {
         None | Some("TimestampDescending") => true,
@@ -37,9 +37,56 @@ pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault>
         Some(other) => return Err(Fault::validation(format!("ScanBy {other} is not known."))),
     };
     let queries = read_queries(&fields)?;
-    let returned = queries.iter().filter(|query| query.returned);
-    let results = returned.map(|query| result(query, &span, newest_first, reader)).collect();
-    Ok(Value::map([("MetricDataResults", Value::List(results)), ("Messages", Value::List(vec![]))]))
+    let page = read_page(&fields, reader)?;
+    let mut results = Vec::new();
+    let mut seen = 0;
+    for query in queries.iter().filter(|query| query.returned) {
+        let points = points(query, &span, newest_first, reader);
+        let within = page.of(seen, points.len());
+        let is_last = seen + points.len() <= page.end;
+        // A query without any points belongs to the first page.
+        if !within.is_empty() || (points.is_empty() && page.start == 0) {
+            results.push(result(query, points.get(within).unwrap_or_default(), is_last));
+        }
+        seen += points.len();
+    }
+    let mut output = vec![
+        ("MetricDataResults".to_owned(), Value::List(results)),
+        ("Messages".to_owned(), Value::List(vec![])),
+    ];
+    if seen > page.end {
+        output.push(("NextToken".to_owned(), Value::Text(page.end.to_string())));
+    }
+    Ok(Value::Map(output))
+}
+
+/// The points of one answer among all, from one and up to the other.
+struct Page {
+    start: usize,
+    end: usize,
+}
+
+impl Page {
+    /// Which of the `count` points behind the first `before` are in it.
+    fn of(&self, before: usize, count: usize) -> Range<usize> {
+        let within = |end: usize| end.saturating_sub(before).min(count);
+        within(self.start)..within(self.end)
+    }
+}
+
+fn read_page(fields: &Fields<'_>, reader: &Reader<'_>) -> Result<Page, Fault> {
+    let start = match fields.text("NextToken")? {
+        None => 0,
+        Some(token) => token.parse().map_err(|_| Fault::token())?,
+    };
+    let asked = fields.integer("MaxDatapoints")?.unwrap_or(POINTS_LIMIT);
+    let size = usize::try_from(asked).ok().filter(|_| (1..=POINTS_LIMIT).contains(&asked));
+    let Some(size) = size else {
+        let message = format!("MaxDatapoints is {asked}; allowed are 1 to {POINTS_LIMIT}.");
+        return Err(Fault::validation(message));
+    };
+    let size = reader.state.page.map_or(size, |page| page.min(size));
+    Ok(Page { start, end: start + size })
 }
 
 // This operation knows no InvalidParameterValue: every refusal is a ValidationError.
@@ -97,7 +144,13 @@ fn read_query<'a>(fields: &Fields<'a>) -> Result<Query<'a>, Fault> {
     })
 }
 
-fn result(query: &Query<'_>, span: &Range<u64>, newest_first: bool, reader: &Reader<'_>) -> Value {
+/// Start and figure of each bucket that has one.
+fn points(
+    query: &Query<'_>,
+    span: &Range<u64>,
+    newest_first: bool,
+    reader: &Reader<'_>,
+) -> Vec<(u64, f64)> {
     let span = aligned(span, query.period);
     let buckets = reader.totals(&query.metric, &span, query.period, query.unit);
     let mut points: Vec<_> = buckets
@@ -107,6 +160,10 @@ fn result(query: &Query<'_>, span: &Range<u64>, newest_first: bool, reader: &Rea
     if newest_first {
         points.reverse();
     }
+    points
+}
+
+fn result(query: &Query<'_>, points: &[(u64, f64)], is_last: bool) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
     let times = points.iter().map(|(start, _)| Value::Time(*start as f64)).collect();
     let values = points.iter().map(|(_, figure)| Value::Float(*figure)).collect();
@@ -115,6 +172,6 @@ fn result(query: &Query<'_>, span: &Range<u64>, newest_first: bool, reader: &Rea
         ("Label", Value::text(query.label.unwrap_or(&query.metric.name))),
         ("Timestamps", Value::List(times)),
         ("Values", Value::List(values)),
-        ("StatusCode", Value::text("Complete")),
+        ("StatusCode", Value::text(if is_last { "Complete" } else { "PartialData" })),
     ])
 }

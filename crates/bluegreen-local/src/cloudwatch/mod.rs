@@ -4,9 +4,10 @@
 //! an exact set of dimensions, minute and second buckets, percentiles only where the data carries
 //! single values. What differs: a point is visible at once unless [`CloudWatch::delay_points`]
 //! says otherwise, percentiles are exact, a dimension named `Environment` must be `blue` or
-//! `green`, and `GetMetricData` answers plain `MetricStat` queries only, in one page.
+//! `green`, and `GetMetricData` answers plain `MetricStat` queries only.
 
 mod cbor;
+mod dashboard_body;
 mod dashboards;
 mod datum;
 mod fault;
@@ -51,6 +52,8 @@ struct State {
     put_calls: u64,
     delay: Duration,
     hidden: bool,
+    /// How many points a page of `GetMetricData` has at most, where fewer than AWS's limit.
+    page: Option<usize>,
 }
 
 /// All that was ever put to one metric.
@@ -90,6 +93,12 @@ impl CloudWatch {
     /// meanwhile is kept.
     pub fn hide_reads(&self, hidden: bool) {
         self.state().hidden = hidden;
+    }
+
+    /// Whatever a reader asks for, `GetMetricData` answers at most so many points in one page: AWS,
+    /// too, may end a page before it is full. At least one.
+    pub fn limit_pages(&self, points: usize) {
+        self.state().page = Some(points.max(1));
     }
 
     /// How many `PutMetricData` calls came in, refused ones included.
