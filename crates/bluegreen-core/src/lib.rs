@@ -10,6 +10,7 @@ mod deployment;
 mod following;
 mod identity;
 mod in_flight;
+mod latencies;
 mod liveness;
 mod member;
 mod observation;
@@ -32,6 +33,7 @@ pub use following::{
 };
 pub use identity::{IdentityError, Release, ServiceIdentity, ServiceKey};
 pub use in_flight::{InFlight, InFlightGuard};
+pub use latencies::Latencies;
 pub use member::Member;
 pub use observation::{Figures, Observation, Reading};
 pub use phase::{Phase, Role};

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use crate::Color;
+use crate::{Color, Latencies};
 
 /// What was seen of one color in one aligned stretch of time.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Observation {
     pub length: Duration,
     /// What the metrics say.
     pub reading: Reading,
+    /// How long the requests took, where the reader counts them by bounds.
+    pub latencies: Option<Latencies>,
 }
 
 /// What the metrics of a stretch say. Nothing seen is never the same as nothing wrong.
@@ -48,7 +50,14 @@ impl Observation {
     /// An observation.
     #[must_use]
     pub const fn new(color: Color, start: SystemTime, length: Duration, reading: Reading) -> Self {
-        Self { color, start, length, reading }
+        Self { color, start, length, reading, latencies: None }
+    }
+
+    /// The same with how long the requests took.
+    #[must_use]
+    pub fn with_latencies(mut self, latencies: Latencies) -> Self {
+        self.latencies = Some(latencies);
+        self
     }
 
     /// The figures, where there are any.
