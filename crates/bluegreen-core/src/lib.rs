@@ -24,7 +24,7 @@ mod store;
 
 pub use audience::Audience;
 pub use backoff::{Backoff, BackoffError};
-pub use clock::Clock;
+pub use clock::{Clock, ClockHand};
 pub use color::{ByColor, Color, ColorError};
 pub use contract::{ContractVersion, ContractVersionError, Reads};
 pub use deployment::{Deployment, RecordError, TransitionError};
