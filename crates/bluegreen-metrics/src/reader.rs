@@ -14,7 +14,7 @@ mod reading;
 pub use error::ReadError;
 
 /// How a [`Reader`] reads.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReaderConfig {
     /// The length of the stretches read; at most as fine as the metrics were published. Default: a
@@ -24,6 +24,11 @@ pub struct ReaderConfig {
     /// bucket means, so within 1 % of the bound. Default: none, slow requests are not counted. From
     /// a millisecond to a day.
     pub slow_bound: Option<Duration>,
+    /// Bounds between which requests are counted by how long they took, as
+    /// [`Observation::latencies`]; each within 1 %. Default: none, they are not counted. At most 50,
+    /// ascending, each from a millisecond to a day. Each is a query more in the call, and CloudWatch
+    /// charges reading by the metric asked for ($0.01 per 1,000).
+    pub latency_bounds: Vec<Duration>,
 }
 
 impl ReaderConfig {
@@ -41,16 +46,31 @@ impl ReaderConfig {
         self
     }
 
+    /// The same with other [`latency_bounds`](Self::latency_bounds).
+    #[must_use]
+    pub fn with_latency_bounds(mut self, bounds: impl IntoIterator<Item = Duration>) -> Self {
+        self.latency_bounds = bounds.into_iter().collect();
+        self
+    }
+
     fn check(&self) -> Result<(), MetricsError> {
+        let wrong = |field, found: String, bound| Err(MetricsError::Config { field, found, bound });
         let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
-        match self.slow_bound {
-            Some(slow) if !allowed.contains(&slow) => Err(MetricsError::Config {
-                field: "slow_bound",
-                found: format!("{slow:?}"),
-                bound: "from a millisecond to a day",
-            }),
-            _ => Ok(()),
+        let unfit = |bound: &&Duration| !allowed.contains(*bound);
+        let bounds = &self.latency_bounds;
+        if let Some(slow) = self.slow_bound.iter().find(unfit) {
+            return wrong("slow_bound", format!("{slow:?}"), "from a millisecond to a day");
         }
+        if let Some(bound) = bounds.iter().find(unfit) {
+            return wrong("latency_bounds", format!("{bound:?}"), "from a millisecond to a day");
+        }
+        if bounds.len() > MOST_BOUNDS {
+            return wrong("latency_bounds", bounds.len().to_string(), "at most 50");
+        }
+        if !bounds.is_sorted_by(|one, next| one < next) {
+            return wrong("latency_bounds", format!("{bounds:?}"), "ascending");
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +119,7 @@ impl Reader {
     /// Cancel safe; it only reads.
     ///
     /// # Errors
-    /// When more than 10,000 stretches are asked for, or CloudWatch does not answer.
+    /// When more than 10,080 stretches are asked for, or CloudWatch does not answer.
     pub async fn observe(
         &self,
         start: SystemTime,
@@ -112,12 +132,15 @@ impl Reader {
         };
         let between = *first..*last + length;
         let points = self.query(between).await?;
-        Ok(reading::observations(&stretches, length, &points))
+        let bounds = &self.config.latency_bounds;
+        Ok(reading::observations(&stretches, length, bounds, &points))
     }
 }
 
-/// The limit of one look: 10 queries of so many points are what one answer of CloudWatch holds.
-const MOST_STRETCHES: usize = 10_000;
+/// The limit of one look: a week by the minute, or almost three hours by the second, which is as
+/// long as CloudWatch keeps seconds.
+const MOST_STRETCHES: usize = 10_080;
+const MOST_BOUNDS: usize = 50;
 
 /// The starts of the aligned stretches that lie whole between the two times.
 fn stretches(
@@ -151,6 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_does_not_fit_is_named_with_its_value() {
+        let config = ReaderConfig::default;
+        let millis = Duration::from_millis;
+        for (config, error) in [
+            (
+                config().with_slow_bound(Duration::ZERO),
+                "slow_bound of 0ns does not fit: it must be from a millisecond to a day",
+            ),
+            (
+                config().with_latency_bounds([millis(10), Duration::MAX]),
+                "latency_bounds of 18446744073709551615.999999999s does not fit: it must be from a \
+                 millisecond to a day",
+            ),
+            (
+                config().with_latency_bounds([millis(10), millis(10)]),
+                "latency_bounds of [10ms, 10ms] does not fit: it must be ascending",
+            ),
+            (
+                config().with_latency_bounds((1..=51).map(millis)),
+                "latency_bounds of 51 does not fit: it must be at most 50",
+            ),
+        ] {
+            assert_eq!(config.check().unwrap_err().to_string(), error);
+        }
+        assert_eq!(config().with_latency_bounds((1..=50).map(millis)).check(), Ok(()));
+    }
+
+    #[test]
     fn only_whole_aligned_stretches_are_read() {
         let minute = Duration::from_secs(60);
         for (start, end, expected) in [
@@ -164,7 +215,7 @@ mod tests {
             assert_eq!(stretches(at(start), at(end), minute).unwrap(), expected, "{start} {end}");
         }
         let error = stretches(at(0), at(700_000), minute).unwrap_err();
-        assert_eq!(error.to_string(), "700000s of metrics are more than 10000 stretches");
+        assert_eq!(error.to_string(), "700000s of metrics are more than 10080 stretches");
         assert!(!error.is_retryable());
     }
 }

@@ -2,6 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::error::{BoxError, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataError;
+use aws_sdk_cloudwatch::types::StatusCode;
 
 /// The metrics could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,8 @@ enum Kind {
     TooLong { span: Duration, most: usize },
     #[error("CloudWatch went on without an end")]
     Endless,
+    #[error("CloudWatch could not read {figure}: {why}")]
+    Incomplete { figure: String, why: StatusCode },
     #[error("CloudWatch throttled the reading of metrics")]
     Throttled(#[source] BoxError),
     #[error("CloudWatch refused the reading of metrics")]
@@ -40,11 +43,16 @@ impl ReadError {
         Self(Kind::Endless)
     }
 
+    pub(super) fn incomplete(figure: &str, why: StatusCode) -> Self {
+        Self(Kind::Incomplete { figure: figure.to_owned(), why })
+    }
+
     /// Whether the same question may be answered later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0 {
             Kind::Throttled(_) | Kind::Unavailable(_) => true,
+            Kind::Incomplete { ref why, .. } => *why != StatusCode::Forbidden,
             Kind::TooLong { .. } | Kind::Endless | Kind::Refused(_) => false,
         }
     }

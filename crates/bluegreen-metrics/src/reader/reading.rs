@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use bluegreen_core::{ByColor, Color, Figures, Observation, Reading};
+use bluegreen_core::{ByColor, Color, Figures, Latencies, Observation, Reading};
 
 /// A figure that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +13,14 @@ pub(super) enum Figure {
     LatencySum,
     LatencyCount,
     Slow,
+    /// Requests that took up to the bound of this place.
+    Within(usize),
 }
 
 impl Figure {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Requests, Self::Errors, Self::LatencySum, Self::LatencyCount, Self::Slow];
+    /// Those that are always asked for.
+    pub(super) const ALWAYS: [Self; 4] =
+        [Self::Requests, Self::Errors, Self::LatencySum, Self::LatencyCount];
 }
 
 /// The points of one color.
@@ -38,12 +41,18 @@ impl ColorPoints {
 pub(super) fn observations(
     stretches: &[SystemTime],
     length: Duration,
+    bounds: &[Duration],
     points: &ByColor<ColorPoints>,
 ) -> ByColor<Vec<Observation>> {
     let one = |color: Color, start: &SystemTime| {
         let other = points.get(color.other());
         let reading = reading(*start, points.get(color), other);
-        Observation::new(color, *start, length, reading)
+        let observation = Observation::new(color, *start, length, reading);
+        match reading {
+            Reading::Counted(figures) if !bounds.is_empty() => observation
+                .with_latencies(latencies(*start, figures.requests, bounds, points.get(color))),
+            _ => observation,
+        }
     };
     ByColor::from_fn(|color| stretches.iter().map(|start| one(color, start)).collect())
 }
@@ -75,6 +84,27 @@ fn figures(start: SystemTime, requests: u64, own: &ColorPoints) -> Option<Figure
         Some(slow) => figures.with_slow(whole(slow * scale).min(requests)),
         None => figures,
     })
+}
+
+/// The requests of a stretch by the bounds that they stayed within. A bound that nothing is said of
+/// is one that no request stayed within.
+fn latencies(
+    start: SystemTime,
+    requests: u64,
+    bounds: &[Duration],
+    own: &ColorPoints,
+) -> Latencies {
+    let timed = own.get(start, Figure::LatencyCount).unwrap_or_default();
+    let scale = if timed > 0.0 { requests as f64 / timed } else { 1.0 };
+    let mut below = 0;
+    let counts = bounds.iter().enumerate().map(|(place, bound)| {
+        let within = own.get(start, Figure::Within(place)).unwrap_or_default();
+        // Rounding must neither go beyond all nor back.
+        let within = whole(within * scale).clamp(below, requests.max(below));
+        (*bound, within - std::mem::replace(&mut below, within))
+    });
+    let counts: Vec<_> = counts.collect();
+    Latencies::new(counts, requests.saturating_sub(below))
 }
 
 /// The nearest whole number, none below zero.
@@ -152,6 +182,49 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_counted_by_the_bounds_they_stayed_within() {
+        use Figure::{LatencyCount, Within};
+        let millis = Duration::from_millis;
+        let bounds = [millis(100), millis(250), millis(1_000)];
+        let of = |counts: [u64; 3], slower| Latencies::new(bounds.into_iter().zip(counts), slower);
+        for (case, points, expected) in [
+            (
+                "all there",
+                points(&[
+                    (LatencyCount, 10.0),
+                    (Within(0), 5.0),
+                    (Within(1), 9.0),
+                    (Within(2), 9.0),
+                ]),
+                of([5, 4, 0], 1),
+            ),
+            (
+                "half of the latencies",
+                points(&[
+                    (LatencyCount, 5.0),
+                    (Within(0), 2.0),
+                    (Within(1), 4.0),
+                    (Within(2), 5.0),
+                ]),
+                of([4, 4, 2], 0),
+            ),
+            ("none within any", points(&[(LatencyCount, 10.0)]), of([0, 0, 0], 10)),
+            (
+                "counted twice by a resend of some",
+                points(&[
+                    (LatencyCount, 10.0),
+                    (Within(0), 12.0),
+                    (Within(1), 9.0),
+                    (Within(2), 9.0),
+                ]),
+                of([10, 0, 0], 0),
+            ),
+        ] {
+            assert_eq!(latencies(START, 10, &bounds, &points), expected, "{case}");
+        }
+    }
+
+    #[test]
     fn both_colors_have_the_same_stretches() {
         let busy = points(&[
             (Figure::Requests, 1.0),
@@ -161,7 +234,7 @@ mod tests {
         ]);
         let both = ByColor { blue: busy, green: ColorPoints::default() };
         let later = START + Duration::from_secs(60);
-        let seen = observations(&[START, later], Duration::from_secs(60), &both);
+        let seen = observations(&[START, later], Duration::from_secs(60), &[], &both);
         let readings = |color| {
             let seen: &Vec<Observation> = seen.get(color);
             seen.iter().map(|one| (one.start, one.reading)).collect::<Vec<_>>()

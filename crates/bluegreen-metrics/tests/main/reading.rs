@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use bluegreen_core::{ByColor, Color, Figures, Observation, Reading, ServiceKey};
+use bluegreen_core::{ByColor, Color, Figures, Latencies, Observation, Reading, ServiceKey};
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_metrics::{Metrics, MetricsConfig, Reader, ReaderConfig, Resolution};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -60,6 +60,62 @@ async fn figures_of_both_colors_come_back_as_they_were_published() {
     assert_eq!(seen.blue[1].length, seconds(60));
     running_blue.stop(seconds(5)).await;
     running_green.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn latencies_come_back_between_bounds_and_add_up() {
+    let account = Account::new();
+    let (blue, running) = account.start(Color::Blue, MetricsConfig::default());
+    for millis in [10, 20, 90, 240, 3_000] {
+        request(&blue, millis, StatusCode::OK).await;
+    }
+    tokio::time::sleep(seconds(60)).await;
+    for millis in [50, 150] {
+        request(&blue, millis, StatusCode::OK).await;
+    }
+    running.stop(seconds(5)).await;
+    let millis = Duration::from_millis;
+    let bounds = [millis(100), millis(250), millis(1_000)];
+    let config = ReaderConfig::default().with_latency_bounds(bounds);
+    let seen = reader(&account, config).observe(at(0), at(120)).await.unwrap();
+    let latencies: Vec<_> = seen.blue.iter().filter_map(|one| one.latencies.clone()).collect();
+    let of = |counts: [u64; 3], slower| Latencies::new(bounds.into_iter().zip(counts), slower);
+    assert_eq!(latencies, [of([3, 1, 0], 1), of([1, 1, 0], 0)]);
+    let both = latencies[0].plus(&latencies[1]).unwrap();
+    assert_eq!((both.count(), both.quantile(0.5)), (7, Some(millis(100))));
+    assert!(seen.green.iter().all(|one| one.latencies.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_pages_reads_as_what_comes_in_one() {
+    let account = Account::new();
+    let (blue, running_blue) = account.start(Color::Blue, MetricsConfig::default());
+    let (green, running_green) = account.start(Color::Green, MetricsConfig::default());
+    for minute in 0..20u64 {
+        request(&blue, 10 + minute, StatusCode::OK).await;
+        if minute % 3 == 0 {
+            request(&green, 400, StatusCode::BAD_GATEWAY).await;
+        }
+        tokio::time::sleep(seconds(60)).await;
+    }
+    running_blue.stop(seconds(5)).await;
+    running_green.stop(seconds(5)).await;
+    let millis = Duration::from_millis;
+    let config = ReaderConfig::default()
+        .with_slow_bound(millis(250))
+        .with_latency_bounds([millis(100), millis(250)]);
+    let reader = reader(&account, config);
+    let whole = reader.observe(at(0), at(1_200)).await.unwrap();
+    let reads = || account.world.calls(Service::CloudWatch, "GetMetricData");
+    assert_eq!(reads(), 1);
+    for page in [1, 7, 50] {
+        account.world.cloudwatch_service().limit_pages(page);
+        let before = reads();
+        assert_eq!(reader.observe(at(0), at(1_200)).await.unwrap(), whole, "{page}");
+        assert!(reads() - before > 200 / page as u64, "{page}");
+    }
+    assert_eq!(whole.blue.len(), 20);
+    assert!(whole.blue.iter().all(|one| one.figures().is_some_and(|one| one.requests == 1)));
 }
 
 #[tokio::test(start_paused = true)]
