@@ -35,7 +35,7 @@ const RESENT: &str = "MetricsResent";
 const REFUSED: &str = "MetricsRefused";
 const FOLDED: &str = "MetricsFolded";
 /// Events of level ERROR, by target.
-const ERROR_EVENTS: &str = "ErrorEvents";
+pub(crate) const ERROR_EVENTS: &str = "ErrorEvents";
 /// The metrics about the metrics.
 const OWN: [&str; 5] = [FAILED_SENDS, DROPPED, RESENT, REFUSED, FOLDED];
 /// The label that tells drops of one cause from those of another.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod emf;
 #[cfg(all(test, feature = "error-events"))]
 mod error_events;

@@ -1,0 +1,158 @@
+//! One graph with the lines of both colors.
+
+use bluegreen_core::{ByColor, Color, ServiceKey};
+use serde_json::{Value, json};
+
+use super::Statistic;
+use crate::dimensions::{Dimension, ENVIRONMENT, SERVICE, STAGE, fixed};
+use crate::metrics::ERROR_EVENTS;
+use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
+
+#[derive(Clone, Debug)]
+pub(super) struct Graph {
+    pub(super) title: String,
+    pub(super) source: Source,
+    pub(super) limit: Option<f64>,
+}
+
+/// Where a graph's lines come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    ErrorRate,
+    /// Median and 99th percentile.
+    Latency,
+    ErrorEvents,
+    Own {
+        name: String,
+        statistic: Statistic,
+    },
+    Aws {
+        namespace: &'static str,
+        metric: &'static str,
+        statistic: Statistic,
+        dimensions: ByColor<Vec<Dimension>>,
+    },
+}
+
+impl Source {
+    pub(super) fn requests() -> Self {
+        Self::Own { name: REQUEST_COUNT.to_owned(), statistic: Statistic::Sum }
+    }
+
+    pub(super) fn in_flight() -> Self {
+        Self::Own { name: IN_FLIGHT.to_owned(), statistic: Statistic::Sum }
+    }
+}
+
+impl Graph {
+    pub(super) fn of(title: &str, source: Source) -> Self {
+        Self { title: title.to_owned(), source, limit: None }
+    }
+
+    pub(super) fn with_limit(mut self, limit: Option<f64>) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The rows of the widget's `metrics`.
+    pub(super) fn lines(&self, namespace: &str, key: &ServiceKey) -> Vec<Value> {
+        let mut lines: Vec<Value> = Vec::new();
+        for color in Color::BOTH {
+            for line in self.of_color(namespace, key, color) {
+                // What both colors share is one line.
+                if !lines.iter().any(|known| same_metric(known, &line)) {
+                    lines.push(line);
+                }
+            }
+        }
+        lines
+    }
+
+    fn of_color(&self, namespace: &str, key: &ServiceKey, color: Color) -> Vec<Value> {
+        let own = |name: &str, options: Value| row(namespace, name, &fixed(key, color), options);
+        let label = color.as_str();
+        match &self.source {
+            Source::ErrorRate => {
+                let (errors, requests) = (format!("{color}_errors"), format!("{color}_requests"));
+                let hidden = |id: &str| json!({ "id": id, "stat": "Sum", "visible": false });
+                let rate = format!("100 * {errors} / {requests}");
+                vec![
+                    own(ERROR_COUNT, hidden(&errors)),
+                    own(REQUEST_COUNT, hidden(&requests)),
+                    json!([{ "expression": rate, "label": label, "color": shade(color) }]),
+                ]
+            }
+            Source::Latency => {
+                let line = |stat: &str, shade: &str| {
+                    let label = format!("{label} {stat}");
+                    own(REQUEST_LATENCY, json!({ "stat": stat, "label": label, "color": shade }))
+                };
+                vec![line("p50", pale(color)), line("p99", shade(color))]
+            }
+            Source::ErrorEvents => {
+                let search = search(namespace, key, color);
+                vec![json!([{ "expression": search, "label": label, "color": shade(color) }])]
+            }
+            Source::Own { name, statistic } => {
+                let stat = statistic.to_string();
+                vec![own(name, json!({ "stat": stat, "label": label, "color": shade(color) }))]
+            }
+            Source::Aws { namespace, metric, statistic, dimensions } => {
+                let stat = statistic.to_string();
+                let options = json!({ "stat": stat, "label": label, "color": shade(color) });
+                vec![row(namespace, metric, dimensions.get(color), options)]
+            }
+        }
+    }
+}
+
+/// `[namespace, name, dimension, value, …, {options}]`
+fn row(namespace: &str, name: &str, dimensions: &[Dimension], options: Value) -> Value {
+    let mut row = vec![json!(namespace), json!(name)];
+    for (name, value) in dimensions {
+        row.extend([json!(name), json!(value)]);
+    }
+    row.push(options);
+    Value::Array(row)
+}
+
+/// Whether two rows are of one metric and statistic.
+fn same_metric(one: &Value, other: &Value) -> bool {
+    let parts = |row: &Value| -> Option<(Vec<Value>, Option<Value>)> {
+        let (options, names) = row.as_array()?.split_last()?;
+        (!names.is_empty()).then(|| (names.to_vec(), options.get("stat").cloned()))
+    };
+    parts(one).is_some_and(|one| Some(one) == parts(other))
+}
+
+/// The sum over all targets, of which nobody knows the names beforehand.
+fn search(namespace: &str, key: &ServiceKey, color: Color) -> String {
+    let names = if key.stage().is_some() {
+        [ENVIRONMENT, SERVICE, STAGE].as_slice()
+    } else {
+        &[ENVIRONMENT, SERVICE]
+    };
+    let schema = names.join(",");
+    let dimensions = fixed(key, color);
+    let dimensions: Vec<_> =
+        dimensions.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+    let dimensions = dimensions.join(" ");
+    format!(
+        "SUM(SEARCH('{{\"{namespace}\",{schema},Target}} MetricName=\"{ERROR_EVENTS}\" \
+         {dimensions}', 'Sum', 60))"
+    )
+}
+
+const fn shade(color: Color) -> &'static str {
+    match color {
+        Color::Blue => "#1f77b4",
+        Color::Green => "#2ca02c",
+    }
+}
+
+const fn pale(color: Color) -> &'static str {
+    match color {
+        Color::Blue => "#aec7e8",
+        Color::Green => "#98df8a",
+    }
+}
