@@ -210,7 +210,7 @@ mod tests {
         const THREADS: u64 = 4;
         const EACH: u64 = 250_000;
         let (cell, mut reading) = (cell(), Reading::default());
-        let (mut count, mut sum) = (0, 0.0);
+        let (mut count, mut sum, mut max) = (0, 0.0, 0.0f64);
         std::thread::scope(|scope| {
             let recording: Vec<_> = (0..THREADS)
                 .map(|thread| {
@@ -224,6 +224,7 @@ mod tests {
                 let done = recording.iter().all(|thread| thread.is_finished());
                 let histogram = reading.take(&cell);
                 count += histogram.count();
+                max = max.max(histogram.max.unwrap_or_default());
                 sum += histogram
                     .filled
                     .iter()
@@ -236,6 +237,7 @@ mod tests {
         });
         let records = THREADS * EACH;
         assert_eq!(count, records);
+        assert_eq!(max, (records - 1) as f64);
         let expected = (records * (records - 1) / 2) as f64;
         assert!((sum - expected).abs() <= 1e-9 * expected, "{sum} instead of {expected}");
     }

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod bursts;
+#[cfg(test)]
+mod clock_steps;
+#[cfg(test)]
 mod dashboard;
 #[cfg(test)]
 mod emf;
@@ -12,6 +16,8 @@ mod error_events;
 mod facade;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod publishing;
 #[cfg(test)]
