@@ -5,6 +5,7 @@ mod figure;
 mod health;
 mod items;
 mod local;
+mod metrics;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -13,7 +14,7 @@ use figure::Printer;
 
 #[derive(Parser)]
 struct Arguments {
-    /// `all`, `health`, `items` or `local`
+    /// `all`, `health`, `items`, `local` or `metrics`
     #[arg(default_value = "all")]
     name: String,
     /// One JSON object a line
@@ -39,12 +40,16 @@ pub fn main() -> Result<()> {
         "health" => health::run(printer, rounds)?,
         "items" => items::run(printer, rounds, quick)?,
         "local" => local::run(printer, rounds)?,
+        "metrics" => metrics::run(printer, rounds)?,
         "all" => {
             health::run(printer, rounds)?;
             items::run(printer, rounds, quick)?;
             local::run(printer, rounds)?;
+            metrics::run(printer, rounds)?;
         }
-        other => bail!("no bench is called {other:?}: there are health, items, local and all"),
+        other => {
+            bail!("no bench is called {other:?}: it takes health, items, local, metrics or all")
+        }
     }
     let missed = printer.missed();
     if missed.is_empty() { Ok(()) } else { bail!("missed: {}", missed.join("; ")) }

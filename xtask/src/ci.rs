@@ -4,6 +4,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{Run, cargo, workspace};
 
+/// Everything with all its features but the benches, whose one feature builds other projects' crates
+/// to be measured beside.
+pub(crate) const ORDINARY: [&str; 4] =
+    ["--workspace", "--exclude", "bluegreen-benches", "--all-features"];
+
 /// One list of steps for people and machines alike.
 pub(crate) fn run() -> Result<()> {
     Run::new("bash").arg(workspace()?.join(".ci/run")).run()
@@ -11,17 +16,16 @@ pub(crate) fn run() -> Result<()> {
 
 pub(crate) fn lint() -> Result<()> {
     cargo(["fmt", "--all", "--check"]).run()?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--"];
-    cargo(clippy).args(["-D", "warnings"]).run()?;
+    cargo(["clippy", "--all-targets"]).args(ORDINARY).args(["--", "-D", "warnings"]).run()?;
+    let benches = ["clippy", "--package", "bluegreen-benches", "--all-targets", "--"];
+    cargo(benches).args(["-D", "warnings"]).run()?;
     minimum_rust()?;
     arrows()?;
     light_health()
 }
 
 pub(crate) fn docs() -> Result<()> {
-    cargo(["doc", "--workspace", "--all-features", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .run()
+    cargo(["doc", "--no-deps"]).args(ORDINARY).env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
 pub(crate) fn deny() -> Result<()> {

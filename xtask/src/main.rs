@@ -82,12 +82,13 @@ fn built_demo() -> Result<std::path::PathBuf> {
 
 fn test() -> Result<()> {
     postgres::ensure()?;
-    cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]).run()
+    cargo(["test", "--no-fail-fast"]).args(ci::ORDINARY).run()
 }
 
 fn bench(name: &str, json: bool, quick: bool) -> Result<()> {
-    let mut bench = cargo(["run", "--release", "--quiet", "--package", "bluegreen-benches", "--"]);
-    bench = bench.arg(name);
+    let mut bench = cargo(["run", "--release", "--quiet", "--package", "bluegreen-benches"])
+        .args(["--features", "peers", "--"])
+        .arg(name);
     for (wanted, flag) in [(json, "--json"), (quick, "--quick")] {
         if wanted {
             bench = bench.arg(flag);
@@ -98,8 +99,7 @@ fn bench(name: &str, json: bool, quick: bool) -> Result<()> {
 
 fn soak() -> Result<()> {
     postgres::ensure()?;
-    let properties = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-    cargo(properties).env("PROPTEST_CASES", "5000").run()?;
+    cargo(["test", "--no-fail-fast"]).args(ci::ORDINARY).env("PROPTEST_CASES", "5000").run()?;
     for fault in ["errors", "latency", "none", "both-colors", "no-metrics"] {
         for seed in 1..=5 {
             eprintln!("soak: demo --fault {fault} --seed {seed}");
