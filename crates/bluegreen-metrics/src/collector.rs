@@ -94,6 +94,7 @@ impl Collector {
             return None;
         }
         for new in self.registry.take_new() {
+            // Every resolution that a metric can have has its round.
             let mut rounds = self.rounds.iter_mut();
             if let Some(round) = rounds.find(|round| round.resolution == new.resolution()) {
                 round.watched.push(new);

@@ -83,7 +83,8 @@ impl Metrics {
     /// One process writes a log: lines of two would mix. A line that fails is no record, and is
     /// written again with the next flush; of one that a buffer lost the outcome is unknown. What the
     /// log's shipping loses or repeats nobody here can know. Of the configuration `send_timeout` and
-    /// `max_calls_per_second` have no meaning.
+    /// `max_calls_per_second` have no meaning. As the format has metrics and dimensions side by side,
+    /// no metric may be named as one of its dimensions.
     ///
     /// ```
     /// # use bluegreen_core::ServiceIdentity;
@@ -126,6 +127,7 @@ impl Metrics {
             sets: config.dimension_sets,
             resolution: config.resolution,
             resolutions: config.resolutions,
+            for_logs: transport == Transport::Logs,
         };
         let registry = Arc::new(Registry::new(naming, config.max_series));
         let counts = Arc::new(Counts::new(own_metrics(&registry)?));

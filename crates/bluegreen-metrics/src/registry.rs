@@ -35,6 +35,8 @@ pub(crate) struct Naming {
     pub(crate) resolution: Resolution,
     /// Of metrics that have another than the rest.
     pub(crate) resolutions: BTreeMap<String, Resolution>,
+    /// Whether metrics and dimensions stand side by side under their names.
+    pub(crate) for_logs: bool,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +113,9 @@ impl Registry {
         unit: Option<Unit>,
         labels: Labels,
     ) -> Result<Registered<C>, MetricsError> {
-        check_apart(name, &labels)?;
+        if self.naming.for_logs {
+            check_apart(name, &labels)?;
+        }
         let (registered, overflowing) = self.look_up(name, unit, labels)?;
         // Not with the lock held: who hears it may record.
         if let Some(Overflowing { label }) = overflowing {

@@ -38,17 +38,15 @@ impl Routes {
 
     /// The requests of one route.
     pub(crate) fn of(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
-        let route = route.unwrap_or(UNMATCHED);
         let known = self.by_route.load();
-        if let Some(cell) = known.get(route) {
+        if let Some(cell) = known.get(route.unwrap_or(UNMATCHED)) {
             return Arc::clone(cell);
         }
         // Nothing is kept of what is beyond the cap: its number has no bound.
-        if known.len() >= registry.max_series {
-            return self.overflow(route, registry);
+        match route {
+            Some(route) if known.len() >= registry.max_series => self.overflow(route, registry),
+            route => self.add(route.unwrap_or(UNMATCHED), registry),
         }
-        drop(known);
-        self.add(route, registry)
     }
 
     #[cold]

@@ -11,6 +11,7 @@ pub(crate) fn naming(sets: &[DimensionSet]) -> Naming {
         sets: sets.to_vec(),
         resolution: Resolution::Minute,
         resolutions: BTreeMap::from([("fine".to_owned(), Resolution::Second)]),
+        for_logs: false,
     }
 }
 

@@ -178,6 +178,29 @@ async fn more_than_a_hundred_values_go_into_several_records_and_none_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_metric_named_as_its_dimension_is_refused_where_they_stand_side_by_side() {
+    let (account, log) = (Account::new(), Log::default());
+    let (metrics, running) = start(&account, &log, MetricsConfig::default());
+    for (name, labels) in
+        [("queue", &[("queue", "a")][..]), ("Environment", &[]), ("Release", &[]), ("_aws", &[])]
+    {
+        let error = metrics.counter_with(name, Unit::Count, labels).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the metric {name:?} does not fit: it must be not named as a dimension, nor \"_aws\""
+            )
+        );
+    }
+    running.stop(seconds(5)).await;
+    // CloudWatch itself keeps them apart.
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    metrics.counter_with("queue", Unit::Count, &[("queue", "a")]).unwrap().increment();
+    running.stop(seconds(5)).await;
+    assert_eq!(account.sum("queue"), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_torn_line_is_no_record_and_is_written_again() {
     let (account, log) = (Account::new(), Log::default().fails_each(3));
     let (metrics, running) = start(&account, &log, MetricsConfig::default());
