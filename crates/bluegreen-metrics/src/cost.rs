@@ -1,6 +1,13 @@
-//! What CloudWatch will charge, by its published prices. Pure.
+//! What CloudWatch will charge, by its published prices.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::dimensions::INSTANCE;
+use crate::histogram::VALUES_PER_DATUM;
+use crate::own_metrics::is_own;
+use crate::point::wire_size;
+use crate::registry::Registry;
 
 /// An estimate of what one color's metrics cost in a month of 730 hours, before taxes, the free tier
 /// and what reading them costs.
@@ -62,6 +69,29 @@ pub(crate) enum Transport {
     #[default]
     Calls,
     Logs,
+}
+
+impl Published {
+    /// What is registered so far.
+    pub(crate) fn of(registry: &Registry, flush_interval: Duration, transport: Transport) -> Self {
+        let mut names: BTreeMap<String, Name> = BTreeMap::new();
+        let mut published = Self { flush_interval, transport, ..Self::default() };
+        for one in registry.published().into_iter().filter(|one| !is_own(&one.id.name)) {
+            let name = names.entry(one.id.name.clone()).or_default();
+            name.name.clone_from(&one.id.name);
+            if one.id.dimensions.iter().any(|(name, _)| name == INSTANCE) {
+                name.by_instance += 1;
+            } else {
+                name.shared += 1;
+            }
+            let values = if one.is_distribution() { VALUES_PER_DATUM } else { 0 };
+            let windows = flush_interval.as_secs() / one.id.resolution.window().as_secs();
+            published.datums += windows.max(1);
+            published.bytes += windows.max(1) * wire_size(&one.id, values) as u64;
+        }
+        published.names = names.into_values().collect();
+        published
+    }
 }
 
 const MONTH: Duration = Duration::from_secs(730 * 3600);

@@ -21,6 +21,7 @@ mod gauge;
 mod histogram;
 pub mod http;
 mod metrics;
+mod own_metrics;
 mod pending;
 mod point;
 mod publisher;

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write;
 use std::sync::atomic::AtomicBool;
@@ -10,36 +9,22 @@ use bluegreen_core::ServiceIdentity;
 
 use crate::budget::Budget;
 use crate::collector::Collector;
-use crate::cost::{self, Transport};
-use crate::dimensions::{INSTANCE, Labels, check_metric, check_namespace};
+use crate::cost::{self, Published, Transport};
+use crate::dimensions::{Labels, check_metric, check_namespace};
 use crate::emf::Emf;
 use crate::flusher::Flusher;
-use crate::histogram::VALUES_PER_DATUM;
+use crate::own_metrics::{OwnMetrics, check_not_reserved};
 use crate::pending::Pending;
-use crate::point::wire_size;
 use crate::publisher::Timing;
 use crate::put::Put;
 use crate::registry::{Naming, Registry};
-use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
 use crate::series::Cell;
 use crate::sink::Sink;
-use crate::stats::{Counts, DropCause, OwnMetrics};
+use crate::stats::Counts;
 use crate::{
     Cost, Counter, Distribution, Gauge, MetricsConfig, MetricsError, Publisher, Recorder,
     RequestMetricsLayer, Stats, TimeUnit, Timer, Unit,
 };
-
-const FAILED_SENDS: &str = "MetricsFailedSends";
-const DROPPED: &str = "MetricsDropped";
-const RESENT: &str = "MetricsResent";
-const REFUSED: &str = "MetricsRefused";
-const FOLDED: &str = "MetricsFolded";
-/// Events of level ERROR, by target.
-pub(crate) const ERROR_EVENTS: &str = "ErrorEvents";
-/// The metrics about the metrics.
-const OWN: [&str; 5] = [FAILED_SENDS, DROPPED, RESENT, REFUSED, FOLDED];
-/// The label that tells drops of one cause from those of another.
-const CAUSE: &str = "Cause";
 
 /// The metrics of this process, all with the dimensions `Environment` (the color), `Service`, and
 /// `Stage` where there is one. Clones share them.
@@ -73,7 +58,7 @@ impl Metrics {
         config.check()?;
         let budget = Budget::per_second(config.max_calls_per_second);
         let put = Put { client, namespace, timeout: config.send_timeout, budget };
-        Self::build(Sink::Calls(put), identity, config)
+        Ok(Self::build(Sink::Calls(put), identity, config))
     }
 
     /// The same metrics as lines of a log in the embedded metric format, where there is no way to
@@ -108,14 +93,10 @@ impl Metrics {
         let namespace = namespace.into();
         check_namespace(&namespace)?;
         config.check()?;
-        Self::build(Sink::Logs(Emf::new(&namespace, writer)), identity, config)
+        Ok(Self::build(Sink::Logs(Emf::new(&namespace, writer)), identity, config))
     }
 
-    fn build(
-        sink: Sink,
-        identity: &ServiceIdentity,
-        config: MetricsConfig,
-    ) -> Result<(Self, Publisher), MetricsError> {
+    fn build(sink: Sink, identity: &ServiceIdentity, config: MetricsConfig) -> (Self, Publisher) {
         let resolutions = config.resolutions_in_use();
         let (jitter, clock) = (config.jitter(), config.clock);
         let transport = match &sink {
@@ -130,7 +111,7 @@ impl Metrics {
             for_logs: transport == Transport::Logs,
         };
         let registry = Arc::new(Registry::new(naming, config.max_series));
-        let counts = Arc::new(Counts::new(own_metrics(&registry)?));
+        let counts = Arc::new(Counts::new(OwnMetrics::of(&registry)));
         let pending = Arc::new(Mutex::new(Pending::new(config.max_pending_bytes)));
         let metrics = Self {
             registry,
@@ -165,7 +146,7 @@ impl Metrics {
                 seed,
             },
         };
-        Ok((metrics, publisher))
+        (metrics, publisher)
     }
 
     /// A count of things that happen, without labels.
@@ -272,7 +253,8 @@ impl Metrics {
     #[cfg(feature = "error-events")]
     pub(crate) fn error_events_of(&self, target: &str) -> Result<Counter, MetricsError> {
         let labels = Labels::one("Target", target);
-        let registered = self.registry.register(ERROR_EVENTS, Some(Unit::Count), labels)?;
+        let registered =
+            self.registry.register(crate::own_metrics::ERROR_EVENTS, Some(Unit::Count), labels)?;
         Ok(Counter::new(registered.cell))
     }
 
@@ -288,29 +270,8 @@ impl Metrics {
     /// [instance](crate::DimensionSet::with_instance). Two colors cost twice that.
     #[must_use]
     pub fn cost(&self, processes: u64) -> Cost {
-        cost::of(&self.published(), processes)
-    }
-
-    fn published(&self) -> cost::Published {
-        let mut names: BTreeMap<String, cost::Name> = BTreeMap::new();
-        let (mut datums, mut bytes) = (0, 0);
-        let all = self.registry.published().into_iter();
-        for one in all.filter(|one| !OWN.contains(&&*one.id.name)) {
-            let name = names.entry(one.id.name.clone()).or_default();
-            name.name.clone_from(&one.id.name);
-            if one.id.dimensions.iter().any(|(name, _)| name == INSTANCE) {
-                name.by_instance += 1;
-            } else {
-                name.shared += 1;
-            }
-            let values = if one.is_distribution() { VALUES_PER_DATUM } else { 0 };
-            let windows = self.flush_interval.as_secs() / one.id.resolution.window().as_secs();
-            datums += windows.max(1);
-            bytes += windows.max(1) * wire_size(&one.id, values) as u64;
-        }
-        let (flush_interval, transport) = (self.flush_interval, self.transport);
-        let names = names.into_values().collect();
-        cost::Published { names, datums, bytes, flush_interval, transport }
+        let published = Published::of(&self.registry, self.flush_interval, self.transport);
+        cost::of(&published, processes)
     }
 
     /// How the metrics themselves fare.
@@ -335,35 +296,6 @@ impl Metrics {
         let labels = Labels::checked(name, labels)?;
         self.registry.register(name, Some(unit), labels).map(|registered| registered.cell)
     }
-}
-
-/// Registers the metrics about the metrics.
-fn own_metrics(registry: &Registry) -> Result<OwnMetrics, MetricsError> {
-    let own = |name, labels| {
-        let own = registry.register(name, Some(Unit::Count), labels);
-        own.map(|registered| registered.cell)
-    };
-    let dropped = |cause: DropCause| own(DROPPED, Labels::one(CAUSE, cause.as_str()));
-    let [overflow, stale, invalid, unknown, shutdown] = DropCause::ALL.map(dropped);
-    registry.adopt(REFUSED, registry.refused());
-    registry.adopt(FOLDED, registry.folded());
-    Ok(OwnMetrics {
-        failed_sends: own(FAILED_SENDS, Labels::default())?,
-        dropped: own(DROPPED, Labels::default())?,
-        dropped_by_cause: [overflow?, stale?, invalid?, unknown?, shutdown?],
-        resent: own(RESENT, Labels::default())?,
-    })
-}
-
-/// Keeps a caller's metrics out of those that this crate publishes and reads.
-pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
-    const OF_LAYERS: [&str; 5] =
-        [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT, ERROR_EVENTS];
-    if OF_LAYERS.contains(&name) || OWN.contains(&name) {
-        let bound = "none of the metrics that this crate publishes itself";
-        return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });
-    }
-    Ok(())
 }
 
 /// A number that differs between the processes of a fleet and is the same for one of them.

@@ -7,7 +7,7 @@ use crate::counter::CounterCell;
 use crate::dimensions::{Labels, adapt_metric};
 use crate::distribution::DistributionCell;
 use crate::gauge::GaugeCell;
-use crate::metrics::check_not_reserved;
+use crate::own_metrics::check_not_reserved;
 use crate::registry::Registry;
 use crate::series::Cell;
 use crate::{MetricsError, Unit};

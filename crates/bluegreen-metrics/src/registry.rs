@@ -154,14 +154,14 @@ impl Registry {
         Ok((Registered { cell, folded }, overflowing))
     }
 
-    /// Publishes a count of our own.
-    pub(crate) fn adopt(&self, name: &str, cell: &Arc<CounterCell>) {
+    /// Publishes a count of our own, to which no cap applies.
+    pub(crate) fn adopt(&self, name: &str, labels: Labels, cell: &Arc<CounterCell>) {
         let mut inner = self.lock();
         let Inner { families, new, .. } = &mut *inner;
         let family = families
             .entry(name.to_owned())
             .or_insert_with(|| Family::new(CounterCell::KIND, Some(Unit::Count)));
-        self.add(name, family, Labels::default(), Arc::clone(cell), new);
+        self.add(name, family, labels, Arc::clone(cell), new);
     }
 
     fn add<C: Cell>(

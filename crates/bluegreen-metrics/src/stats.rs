@@ -1,9 +1,8 @@
 //! What became of what was recorded.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::counter::CounterCell;
+use crate::own_metrics::OwnMetrics;
 
 /// How the metrics themselves fare, since the process began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,15 +134,6 @@ pub(crate) struct Counts {
     failed: [AtomicU64; 5],
     dropped: [AtomicU64; 5],
     own: OwnMetrics,
-}
-
-/// The metrics about the metrics.
-#[derive(Debug)]
-pub(crate) struct OwnMetrics {
-    pub(crate) failed_sends: Arc<CounterCell>,
-    pub(crate) dropped: Arc<CounterCell>,
-    pub(crate) dropped_by_cause: [Arc<CounterCell>; 5],
-    pub(crate) resent: Arc<CounterCell>,
 }
 
 impl Counts {

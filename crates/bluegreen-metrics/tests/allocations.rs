@@ -12,11 +12,28 @@ use futures_util::FutureExt as _;
 use http::{Request, Response};
 use tower::{Layer as _, Service, service_fn};
 
-fn metrics() -> Metrics {
-    let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
-    let key = ServiceKey::new("orders").unwrap();
-    let who = ServiceIdentity::new(key, Color::Blue, Release::new("1").unwrap(), "1");
-    Metrics::new(Client::from_conf(config), "Shop", &who, MetricsConfig::default()).unwrap().0
+use asked::{ask, metrics};
+
+#[cfg(test)]
+mod asked {
+    use super::*;
+
+    pub(crate) fn metrics() -> Metrics {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        let key = ServiceKey::new("orders").unwrap();
+        let who = ServiceIdentity::new(key, Color::Blue, Release::new("1").unwrap(), "1");
+        Metrics::new(Client::from_conf(config), "Shop", &who, MetricsConfig::default()).unwrap().0
+    }
+
+    /// A service that is ready at once and allocates nothing, asked once.
+    pub(crate) fn ask<S, B>(service: &mut S)
+    where
+        S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    {
+        let answer = std::pin::pin!(service.call(Request::new(())));
+        let answer = answer.now_or_never().unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+    }
 }
 
 #[test]
@@ -57,16 +74,6 @@ fn a_record_through_the_facade_allocates_nothing_with_a_handle_in_hand() {
         }
     });
     assert_eq!(info.count_total, 0);
-}
-
-/// A service that is ready at once and allocates nothing, asked once.
-fn ask<S, B>(service: &mut S)
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
-{
-    let answer = std::pin::pin!(service.call(Request::new(())));
-    let answer = answer.now_or_never().unwrap().unwrap();
-    assert_eq!(answer.status(), 200);
 }
 
 #[test]

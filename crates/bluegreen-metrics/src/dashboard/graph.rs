@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Statistic;
 use crate::dimensions::{Dimension, ENVIRONMENT, SERVICE, STAGE, fixed};
-use crate::metrics::ERROR_EVENTS;
+use crate::own_metrics::ERROR_EVENTS;
 use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
 
 #[derive(Clone, Debug)]

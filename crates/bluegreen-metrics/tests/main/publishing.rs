@@ -333,6 +333,15 @@ async fn idle_series_fall_silent_and_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_cap_is_for_callers_and_not_for_the_causes_of_drops() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_max_series(1);
+    let (metrics, running) = account.start(Color::Blue, config);
+    assert_eq!(metrics.stats().folded, 0);
+    running.stop(seconds(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_keep_to_the_budget() {
     let account = Account::new();
     let config = MetricsConfig::default().with_max_calls_per_second(2).with_max_series(9_000);
