@@ -21,7 +21,7 @@ use crate::figure::{Figure, Printer};
 mod peers;
 
 /// Records of one timed stretch.
-const RECORDS: u32 = 500_000;
+const RECORDS: u32 = 2_000_000;
 /// Records of a burst that is too fast for a queue.
 #[cfg(feature = "peers")]
 const BURST: u64 = 100_000;
@@ -56,6 +56,11 @@ impl Bench<'_> {
         unit: &'static str,
     ) {
         self.printer.print(&Figure { bench: "metrics", case, who, metric, value, unit });
+    }
+
+    /// Lets background work go on for so many milliseconds.
+    fn pause(&self, millis: u64) {
+        self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(millis)).await });
     }
 
     fn record(&self) -> Result<()> {
@@ -153,7 +158,7 @@ impl Bench<'_> {
                         });
                     }
                 });
-                self.runtime.block_on(tokio::time::sleep(Duration::from_millis(300)));
+                self.pause(300);
             }
             running.stop(&self.runtime)?;
         }

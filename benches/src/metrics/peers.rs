@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use allocation_counter::measure;
 use anyhow::{Context, Result};
@@ -52,7 +52,7 @@ pub(super) fn print_queued_records(bench: &Bench) -> Result<()> {
     for (who, record) in &all {
         let mut spent = Vec::new();
         // Long enough for whoever empties the queue.
-        let pause = || bench.runtime.block_on(tokio::time::sleep(Duration::from_millis(5)));
+        let pause = || bench.pause(5);
         for _ in 0..bench.rounds * 20 {
             pause();
             let start = cpu::thread_nanoseconds();
@@ -77,7 +77,7 @@ pub(super) fn print_bursts(bench: &Bench) -> Result<()> {
     let histogram = cloudwatch.histogram("d");
     (0..BURST).for_each(|n| histogram.record(value(u32::try_from(n).unwrap_or_default())));
     // It is let to empty its queue first.
-    bench.runtime.block_on(tokio::time::sleep(Duration::from_millis(500)));
+    bench.pause(500);
     cloudwatch.stop(bench)?;
     bench.print("burst", CLOUDWATCH, "lost_of_100000", lost(BURST, arrived(&world, "d")), "count");
     let calls = world.calls(Service::CloudWatch, "PutMetricData");
@@ -112,7 +112,7 @@ pub(super) fn print_refused(bench: &Bench) -> Result<()> {
     let counter = cloudwatch.counter("n");
     for _ in 0..BURSTS {
         (0..EACH).for_each(|_| counter.increment(1));
-        bench.runtime.block_on(tokio::time::sleep(Duration::from_millis(300)));
+        bench.pause(300);
     }
     cloudwatch.stop(bench)?;
     let lost = lost(BURSTS * EACH, sum(&world, "n"));
