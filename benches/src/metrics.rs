@@ -20,8 +20,8 @@ use crate::figure::{Figure, Printer};
 #[cfg(feature = "peers")]
 mod peers;
 
-/// Records of one timed stretch.
-const RECORDS: u32 = 2_000_000;
+/// Records of one timed stretch, and of one that has to meet another thread's on a busy machine.
+const RECORDS: [u32; 2] = [1_000_000, 10_000_000];
 /// Records of a burst that is too fast for a queue.
 #[cfg(feature = "peers")]
 const BURST: u64 = 100_000;
@@ -142,6 +142,7 @@ impl Bench<'_> {
         refuse_three_of_ten(&world);
         let records = if self.rounds < 5 { 1_000_000 } else { 10_000_000 };
         let each = records / 2 / BURSTS / 2;
+        let mut refused = 0;
         for _ in 0..2 {
             let (metrics, publisher) = ours(&world, by_the_second())?;
             let running = Running::start(&self.runtime, publisher);
@@ -160,11 +161,13 @@ impl Bench<'_> {
                 });
                 self.pause(300);
             }
-            running.stop(&self.runtime)?;
+            refused += running.stop(&self.runtime)?.stats.failed_sends.throttled;
         }
         self.print("refused", "bluegreen", "lost", lost(records, sum(&world, "n")), "count");
         let of_values = lost(records, arrived(&world, "d"));
         self.print("refused", "bluegreen", "lost_values", of_values, "count");
+        #[expect(clippy::cast_precision_loss, reason = "few calls")]
+        self.print("refused", "bluegreen", "refused_sends", refused as f64, "count");
         #[cfg(feature = "peers")]
         peers::print_refused(self)?;
         Ok(())
@@ -220,12 +223,14 @@ fn costs(rounds: usize, all: &[Record<'_>], threads: usize) -> Vec<f64> {
 
 fn cost(record: &(dyn Fn(u32) + Sync), threads: usize) -> f64 {
     let together = Barrier::new(threads);
+    let [alone, among] = RECORDS;
+    let records = if threads == 1 { alone } else { among };
     let stretch = || {
         (0..10_000).for_each(record);
         together.wait();
         let start = cpu::thread_nanoseconds();
-        (0..RECORDS).for_each(record);
-        (cpu::thread_nanoseconds() - start) / f64::from(RECORDS)
+        (0..records).for_each(record);
+        (cpu::thread_nanoseconds() - start) / f64::from(records)
     };
     if threads == 1 {
         return stretch();

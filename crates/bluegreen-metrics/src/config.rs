@@ -25,9 +25,9 @@ pub struct MetricsConfig {
     /// not send in one instant. Each process waits its own fixed part of it, by its instance's name.
     /// Default: a sixth of [`flush_interval`](Self::flush_interval). Shorter than the interval.
     pub max_jitter: Option<Duration>,
-    /// How many calls a second this process makes at most. Default: 5. From 1 to 500, which is what
+    /// How many calls a second this process makes at most. Default: 10. From 1 to 500, which is what
     /// CloudWatch allows in an account and region, all its users together. A process needs one call
-    /// for each thousand datums.
+    /// for each thousand datums; what an outage has left is sent at this pace, also at the stop.
     pub max_calls_per_second: u32,
     /// How long one call may take before its outcome counts as unknown. Default: 10 s. Above zero.
     pub send_timeout: Duration,
@@ -93,7 +93,7 @@ impl Default for MetricsConfig {
             dimension_sets: vec![DimensionSet::color().with_labels()],
             flush_interval: Duration::from_secs(60),
             max_jitter: None,
-            max_calls_per_second: 5,
+            max_calls_per_second: 10,
             send_timeout: Duration::from_secs(10),
             on_unknown: OnUnknown::Resend,
             max_pending_bytes: 16 * 1024 * 1024,

@@ -224,9 +224,10 @@ impl Registry {
         cell: Arc<C>,
     ) -> Result<C, Arc<C>> {
         // A cheap look before: the registry's own, and the caller's.
-        if Arc::strong_count(&cell) > 2 {
-            return Err(cell);
-        }
+        if Arc::strong_count(&cell) > 2 { Err(cell) } else { self.take_out(name, labels, cell) }
+    }
+
+    fn take_out<C: Cell>(&self, name: &str, labels: &Labels, cell: Arc<C>) -> Result<C, Arc<C>> {
         let mut inner = self.lock();
         let Some(family) = inner.families.get_mut(name) else { return Err(cell) };
         let Some(Member { cell: own, targets }) = family.series.remove(labels) else {

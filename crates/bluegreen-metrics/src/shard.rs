@@ -111,14 +111,21 @@ mod tests {
 
     #[test]
     fn what_more_threads_than_slots_add_is_all_in_the_sum() {
+        const EACH: u64 = 200_000;
         let sharded = Sharded::<AtomicU64>::default();
-        let threads = 2 * slot::count() as u64;
+        let threads = slot::count() + 8;
+        let all_here = std::sync::Barrier::new(threads);
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| (0..1_000).for_each(|_| sharded.add(1)));
+                scope.spawn(|| {
+                    // With all of them living, some have no slot of their own.
+                    slot::current();
+                    all_here.wait();
+                    (0..EACH).for_each(|_| sharded.add(1));
+                });
             }
         });
-        assert_eq!(sharded.sum(), threads * 1_000);
+        assert_eq!(sharded.sum(), threads as u64 * EACH);
     }
 
     #[test]

@@ -158,6 +158,9 @@ fn a_series_is_forgotten_only_when_nobody_holds_it() {
     let handle = Arc::clone(&again.cell);
     let kept = registry.forget("m", &labels("b"), again.cell).unwrap_err();
     assert!(Arc::ptr_eq(&kept, &handle));
+    // Somebody got hold of it after the look.
+    let kept = registry.take_out("m", &labels("b"), kept).unwrap_err();
+    assert!(Arc::ptr_eq(&kept, &handle));
     let same = registry.register::<CounterCell>("m", None, labels("b")).unwrap().cell;
     assert!(Arc::ptr_eq(&same, &handle));
 }

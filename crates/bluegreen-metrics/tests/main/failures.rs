@@ -153,7 +153,7 @@ async fn a_datum_that_cloudwatch_never_takes_does_not_hold_up_the_others() {
         counters.iter().for_each(|counter| counter.increment());
         tokio::time::sleep(seconds(60)).await;
     }
-    // Each half that is refused is a call of its own, and five a second are allowed.
+    // Each half that is refused is a call of its own, and ten a second are allowed.
     tokio::time::sleep(seconds(10)).await;
     let stats = metrics.stats();
     assert_eq!((stats.sent, stats.dropped.invalid, stats.pending), (10, 10, 0), "{stats:?}");
