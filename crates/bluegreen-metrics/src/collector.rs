@@ -118,7 +118,7 @@ impl Round {
         let idle_limit = u32::try_from(idle_limit).unwrap_or(u32::MAX);
         let mut collected = Collected::default();
         for watched in &mut self.watched {
-            watched.take(idle_limit, &mut collected);
+            watched.take(&mut collected);
         }
         let idle: Vec<_> =
             self.watched.extract_if(.., |watched| watched.idle() >= idle_limit).collect();

@@ -41,9 +41,10 @@ pub struct MetricsConfig {
     /// CloudWatch, at $0.30 a month for the first 10,000. What comes later is folded into one
     /// series whose labels all say `overflow`. At least 1.
     pub max_series: usize,
-    /// After how long without a call a series counts as idle. Default: 15 minutes. A gauge's level
-    /// is then no longer sent, and a series that nobody holds a handle of is forgotten, which frees
-    /// its memory and its place below [`max_series`](Self::max_series). At least a minute.
+    /// After how long without a record a series is idle. Default: 15 minutes. One that nobody holds a
+    /// handle of is then forgotten: a gauge's level is no longer sent, and memory and the place below
+    /// [`max_series`](Self::max_series) are free again. Macros of the `metrics` facade hold none
+    /// beyond the call. At least a minute.
     pub idle_ttl: Duration,
     /// Where wall time comes from. Default: the system.
     pub clock: Clock,

@@ -8,7 +8,7 @@ use crate::series::Cell;
 /// A level that goes up and down: connections open, messages waiting.
 ///
 /// Each window is sent the level at its end. Before the first call there is none, and nothing is
-/// sent; nor is it once the last call is longer ago than
+/// sent; nor is it once nobody holds the gauge and the last call is longer ago than
 /// [`idle_ttl`](crate::MetricsConfig::idle_ttl). A level that is not a number, or beyond CloudWatch's ±2³⁶⁰, is refused and counted in
 /// [`Stats::refused`](crate::Stats::refused); the gauge then keeps what it had.
 ///

@@ -13,9 +13,8 @@ use crate::series::{Cell, Targets};
 
 /// A series and what was already taken of it.
 pub(crate) trait Watched: Debug + Send {
-    /// Takes what came since the last call. A level that stands for longer than `idle_limit`
-    /// windows is no longer news.
-    fn take(&mut self, idle_limit: u32, into: &mut Collected);
+    /// Takes what came since the last call, and a level that stands.
+    fn take(&mut self, into: &mut Collected);
 
     /// How long its windows are.
     fn resolution(&self) -> Resolution;
@@ -54,13 +53,12 @@ impl<C: Cell> WatchedCell<C> {
 }
 
 impl<C: Cell> Watched for WatchedCell<C> {
-    fn take(&mut self, idle_limit: u32, into: &mut Collected) {
+    fn take(&mut self, into: &mut Collected) {
         let taken = self.cell.take(&mut self.reading);
         self.idle = if matches!(taken, Taken::New(_)) { 0 } else { self.idle.saturating_add(1) };
         match taken {
-            Taken::New(amount) => into.add(&self.targets, &amount),
-            Taken::Standing(level) if self.idle < idle_limit => into.add(&self.targets, &level),
-            Taken::Standing(_) | Taken::Nothing => {}
+            Taken::New(amount) | Taken::Standing(amount) => into.add(&self.targets, &amount),
+            Taken::Nothing => {}
         }
     }
 
@@ -121,7 +119,7 @@ pub(crate) struct WatchedRequests {
 }
 
 impl Watched for WatchedRequests {
-    fn take(&mut self, _: u32, into: &mut Collected) {
+    fn take(&mut self, into: &mut Collected) {
         let window = self.reading.take(&self.cell);
         let quiet = window.requests == 0 && window.in_flight == 0;
         if quiet && self.silence == Silence::Keep {

@@ -122,18 +122,20 @@ fn routes_add_up_in_the_color_and_are_silent_without_requests() {
 }
 
 #[test]
-fn a_gauge_is_sent_in_each_window_once_it_has_a_level_until_it_is_idle() {
+fn a_gauge_is_sent_in_each_window_once_it_has_a_level_as_long_as_somebody_holds_it() {
     let (registry, mut collector) = collector();
     let gauge = cell::<GaugeCell>(&registry, "g", None);
     assert_eq!(texts(&collector.collect(at(120))), [""; 0]);
     gauge.set(4.0);
     assert_eq!(texts(&collector.collect(at(180))), ["g 120 4"]);
     assert_eq!(texts(&collector.collect(at(240))), ["g 180 4"]);
+    // Far beyond the time after which it is idle.
     assert_eq!(texts(&collector.collect(at(300))), ["g 240 4"]);
-    // Three minutes without a call.
-    assert_eq!(texts(&collector.collect(at(360))), [""; 0]);
-    gauge.set(4.0);
+    assert_eq!(texts(&collector.collect(at(360))), ["g 300 4"]);
     assert_eq!(texts(&collector.collect(at(420))), ["g 360 4"]);
+    drop(gauge);
+    assert_eq!(texts(&collector.collect(at(480))), ["g 420 4"]);
+    assert_eq!(texts(&collector.collect(at(540))), [""; 0]);
 }
 
 #[test]
