@@ -90,3 +90,39 @@ async fn labels_that_run_away_are_folded_and_foreign_names_are_adapted() {
     assert_eq!(adapted.get("x").map(String::as_str), Some("none"));
     assert_eq!(account.sum("RequestCount"), 0.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_macro_finds_its_series_again_after_it_was_forgotten() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_idle_ttl(seconds(60)).with_max_series(2);
+    let (metrics, running) = account.start(Color::Blue, config);
+    let recorder = metrics.recorder();
+    let record = |queue: &'static str| {
+        ::metrics::with_local_recorder(&recorder, || {
+            ::metrics::counter!("n", "queue" => queue).increment(1);
+            ::metrics::gauge!("depth", "queue" => queue).set(5.0);
+            ::metrics::histogram!("d", "queue" => queue).record(2.0);
+        });
+    };
+    Account::between_windows().await;
+    // More queues than the cap, but never so many at a time.
+    for queue in ["a", "b", "c", "a", "d"] {
+        record(queue);
+        record(queue);
+        tokio::time::sleep(seconds(180)).await;
+    }
+    let report = running.stop(seconds(5)).await;
+    assert_eq!(report.stats.folded, 0);
+    let sums = |name| -> Vec<_> {
+        let all = account.series(name).into_iter();
+        all.map(|series| (series.dimensions.get("queue").cloned(), series.sum)).collect()
+    };
+    let of = |a: f64, other: f64| {
+        [("a", a), ("b", other), ("c", other), ("d", other)]
+            .map(|(queue, sum)| (Some(queue.to_owned()), sum))
+    };
+    assert_eq!(sums("n"), of(4.0, 2.0));
+    assert_eq!(sums("d"), of(8.0, 4.0));
+    // A level in the window it was set, and in one more until it was idle.
+    assert_eq!(sums("depth"), of(20.0, 10.0));
+}
