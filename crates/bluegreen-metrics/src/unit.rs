@@ -12,6 +12,9 @@ macro_rules! units {
         }
 
         impl Unit {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// The unit as CloudWatch spells it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -84,5 +87,21 @@ units! {
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudwatch::types::StandardUnit;
+
+    use super::*;
+
+    #[test]
+    fn they_are_cloudwatchs_own_and_all_of_them() {
+        let mut ours: Vec<_> = Unit::ALL.iter().map(|unit| unit.as_str()).collect();
+        let mut known = StandardUnit::values().to_vec();
+        ours.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(ours, known);
     }
 }
