@@ -1,9 +1,12 @@
 //! The health layer: what it adds to a request that passes through, and what an answer costs,
-//! beside the same routes without it, a bare tower service and axum-health.
+//! beside the same routes without it, a bare tower service and, with the feature `peers`,
+//! axum-health.
 
 mod answer;
 mod cost;
 mod pass_through;
+#[cfg(feature = "peers")]
+mod peer;
 mod scene;
 mod storm;
 

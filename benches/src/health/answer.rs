@@ -1,14 +1,10 @@
-//! What an answer costs, beside a constant JSON route, the parts of its response alone, and
-//! axum-health with three indicators that are up.
+//! What an answer costs, beside a constant JSON route, the parts of its response alone, and, with the
+//! feature `peers`, axum-health.
 
 use std::convert::Infallible;
 
 use anyhow::Result;
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::routing::get;
-use axum_health::indicator::{HealthDetail, HealthIndicator};
-use axum_health::service::Health as AxumHealth;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -18,20 +14,6 @@ use tower_layer::Layer;
 use super::cost::Cost;
 use super::{print, scene};
 use crate::figure::Printer;
-
-/// An indicator of axum-health that is up.
-struct Up(&'static str);
-
-#[async_trait::async_trait]
-impl HealthIndicator for Up {
-    fn name(&self) -> String {
-        self.0.to_owned()
-    }
-
-    async fn details(&self) -> HealthDetail {
-        HealthDetail::up()
-    }
-}
 
 /// A response with the headers of a health answer and nothing else: what no answer can do without.
 async fn parts(_: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -50,28 +32,29 @@ pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     let constant = scene::routes();
     let parts = service_fn(parts);
     let layered = health.layer().layer(scene::routes());
-    let indicators = ["one", "two", "three"];
-    let peer = indicators
-        .into_iter()
-        .fold(AxumHealth::builder(), |builder, name| builder.with_indicator(Up(name)));
-    let peer = Router::new().route("/health", get(axum_health::health_check)).layer(peer.build());
+    #[cfg(feature = "peers")]
+    let peer = super::peer::router();
 
-    let mut costs: [Cost; 5] = Default::default();
+    let mut costs: [Cost; 4] = Default::default();
+    #[cfg(feature = "peers")]
+    let mut other = Cost::default();
     for _ in 0..rounds {
-        let [floor, bare, ready, all, other] = &mut costs;
+        let [floor, bare, ready, all] = &mut costs;
         floor.add(&runtime, &constant, "/constant");
         bare.add(&runtime, &parts, "/health/ready");
         ready.add(&runtime, &layered, "/health/ready");
         all.add(&runtime, &layered, "/health");
+        #[cfg(feature = "peers")]
         other.add(&runtime, &peer, "/health");
     }
-    let [floor, bare, ready, all, other] = &costs;
+    let [floor, bare, ready, all] = &costs;
     let who = [
         ("floor", floor),
         ("response parts", bare),
         ("bluegreen", ready),
         ("bluegreen /health", all),
-        ("axum-health", other),
+        #[cfg(feature = "peers")]
+        ("axum-health", &other),
     ];
     for (who, cost) in who {
         print(printer, "answer", who, ("ns", cost.nanoseconds(), "ns"));
