@@ -62,8 +62,9 @@ impl Metrics {
     }
 
     /// The same metrics as lines of a log in the embedded metric format, where there is no way to
-    /// CloudWatch but that of the logs: on Lambda, or with an agent that reads a file or the standard
-    /// output. The writer is called on a thread that may block.
+    /// CloudWatch but that of the logs: on Lambda, or where the standard output or a file is shipped
+    /// there. The writer is called on a thread that may block; one that blocks for ever is abandoned
+    /// at the stop's deadline, but holds up the end of the runtime.
     ///
     /// One process writes a log: lines of two would mix. A line that fails is no record, and is
     /// written again with the next flush; of one that a buffer lost the outcome is unknown. What the
