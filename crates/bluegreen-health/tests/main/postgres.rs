@@ -211,6 +211,27 @@ async fn the_own_connection_is_one_and_is_kept_while_all_is_well() {
     server.stop().await;
 }
 
+/// The name may lead elsewhere by the next run.
+#[tokio::test]
+async fn a_connection_to_a_server_in_another_role_is_opened_anew() {
+    let server = Postgres::from_env_or_start().await.unwrap();
+    let config: Config = server.url("postgres").parse().unwrap();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let probe = {
+        let opened = Arc::clone(&opened);
+        PostgresProbe::own(move || {
+            opened.fetch_add(1, Ordering::SeqCst);
+            let config = config.clone();
+            async move { config.connect(NoTls).await }
+        })
+    };
+    let (health, task) = hasty(probe.expecting(ExpectedRole::Reader));
+    until(|| opened.load(Ordering::SeqCst) >= 3).await;
+    assert_eq!(kind(&health), Some(FaultKind::WrongRole));
+    task.abort();
+    server.stop().await;
+}
+
 /// A server that lets everybody in and answers no question; counts who is connected.
 async fn mute_server() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\x05I";
