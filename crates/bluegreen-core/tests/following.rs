@@ -584,6 +584,35 @@ async fn a_memory_that_hangs_keeps_it_neither_from_following_nor_from_stopping()
     timeout(Duration::from_secs(1), running).await.expect("stops").unwrap().unwrap();
 }
 
+/// A memory that takes its time.
+#[derive(Clone, Debug, Default)]
+struct SlowDisk(Notebook);
+
+impl Remember for SlowDisk {
+    async fn recall(&self) -> Option<Deployment> {
+        self.0.recall().await
+    }
+
+    async fn keep(&self, deployment: &Deployment) {
+        sleep(Duration::from_millis(100)).await;
+        self.0.keep(deployment).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_process_has_followed_is_remembered_though_it_stops_at_once() {
+    let (view, disk) = (Arc::<View>::default(), SlowDisk::default());
+    view.change().await;
+    let identity = ServiceIdentity::new(key(), Color::Blue, Release::new("1").unwrap(), "one");
+    let (mut following, follower) = Following::new(Arc::clone(&view), identity, config()).unwrap();
+    let (stopper, stop) = Stop::new();
+    let running = tokio::spawn(follower.remembering(disk.clone()).run(stop));
+    assert_eq!(following.changed().await.revision(), Revision::FIRST);
+    stopper.stop(Duration::from_secs(1));
+    running.await.unwrap().unwrap();
+    assert_eq!(disk.recall().await.map(|kept| kept.revision()), Some(Revision::FIRST));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_process_that_starts_is_a_member_before_it_looks() {
     let view = Arc::<View>::default();

@@ -48,6 +48,8 @@ pub struct Follower<S, R = Nothing> {
     known: watch::Sender<Known>,
     phase: Arc<PackedPhase>,
     earlier: Earlier,
+    /// What is followed and not remembered yet.
+    unkept: Option<Deployment>,
     report: FollowReport,
 }
 
@@ -93,10 +95,17 @@ impl Following {
             frozen: None,
         });
         let following = Self { known: receiver, phase: Arc::clone(&phase) };
-        let (earlier, report) = (Earlier::default(), FollowReport::default());
-        let remember = Nothing;
-        let mut follower =
-            Follower { store, remember, identity, config, known: sender, phase, earlier, report };
+        let mut follower = Follower {
+            store,
+            remember: Nothing,
+            identity,
+            config,
+            known: sender,
+            phase,
+            earlier: Earlier::default(),
+            unkept: None,
+            report: FollowReport::default(),
+        };
         if let Some(assumed) = follower.config.assume.take() {
             follower.adopt(assumed.assumed(), Source::Assumed);
         }
@@ -107,8 +116,8 @@ impl Following {
 impl<S: Store, R: Remember> Follower<S, R> {
     /// The same with a place on this machine to remember at.
     pub fn remembering<M: Remember>(self, remember: M) -> Follower<S, M> {
-        let Self { store, identity, config, known, phase, earlier, report, .. } = self;
-        Follower { store, remember, identity, config, known, phase, earlier, report }
+        let Self { store, identity, config, known, phase, earlier, unkept, report, .. } = self;
+        Follower { store, remember, identity, config, known, phase, earlier, unkept, report }
     }
 
     /// Follows and announces until asked to stop, then withdraws this process's member record
@@ -139,6 +148,9 @@ impl<S: Store, R: Remember> Follower<S, R> {
                 _ = stop.requested() => break,
             }
         }
+        // Of a memory that hangs the withdrawal must not suffer.
+        let half = stop.time_left().unwrap_or_default() / 2;
+        drop(timeout(half, self.keep()).await);
         self.withdraw(&stop).await;
         Ok(self.report)
     }
@@ -195,9 +207,18 @@ impl<S: Store, R: Remember> Follower<S, R> {
         self.adopt(found.clone(), Source::Store);
         self.earlier = Earlier::No;
         self.report.changes += 1;
-        if timeout(self.config.timeout, self.remember.keep(&found)).await.is_err() {
+        self.unkept = Some(found);
+        self.keep().await;
+    }
+
+    /// Remembers what is followed, also where a stop has given up the look that found it: by then
+    /// this process has acted on it.
+    async fn keep(&mut self) {
+        let Some(found) = &self.unkept else { return };
+        if timeout(self.config.timeout, self.remember.keep(found)).await.is_err() {
             tracing::warn!(revision = %found.revision(), "keeping what is known took too long");
         }
+        self.unkept = None;
     }
 
     /// A stale read says nothing: neither a change nor that the store is up to date. A store that
