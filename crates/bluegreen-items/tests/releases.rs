@@ -11,8 +11,8 @@ use bluegreen_core::{
     update,
 };
 use bluegreen_items::{
-    HeldBy, ItemError, Migration, NewerSchema, Saved, Schema, Step, Table, TableConfig, WriteGate,
-    typed,
+    HeldBy, ItemError, Migration, NewerSchema, Saved, Schema, Step, Table, TableConfig, Update,
+    WriteGate, typed,
 };
 use bluegreen_local::{Fault, Rule, World};
 use proptest::prelude::*;
@@ -195,6 +195,23 @@ async fn while_nothing_that_can_be_written_can_be_read_nothing_is_written() {
         "schema version 1.0 may not be written yet, because of blue of blue, release 1"
     );
     assert_eq!(raw(&world).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_in_the_words_of_a_version_held_back_is_refused() {
+    let world = open().await;
+    put_old(&world).await;
+    let before = raw(&world).await;
+    let update = Update::new().append("Data.remarks", &["ring twice"]);
+    let held = green(&world, config().with_gate(held()));
+    let error = held.update(&key(), update.clone()).await.unwrap_err();
+    assert!(matches!(error, ItemError::Held { version, .. } if version == v(2)), "{error}");
+    assert_eq!((raw(&world).await, count(&world, &["TransactWriteItems"])[0]), (before, 0));
+
+    green(&world, config().with_gate(opened())).update(&key(), update).await.unwrap();
+    let item = raw(&world).await.unwrap();
+    let remarks = AttributeValue::L(vec![s("hello"), s("ring twice")]);
+    assert_eq!(item["Data"].as_m().unwrap()["remarks"], remarks, "migrated first, then changed");
 }
 
 #[tokio::test(start_paused = true)]
