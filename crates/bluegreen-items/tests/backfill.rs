@@ -1,10 +1,12 @@
 //! All items of a table stored in the newer schema version: resumable, bounded, beside live writers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bluegreen_core::{
-    Color, ContractVersion, Deployment, Following, Members, Release, Roster, ServiceKey, Stop,
+    Clock, Color, ContractVersion, Deployment, Following, Member, Members, MemoryStore, Release,
+    Roster, RosterConfig, ServiceIdentity, ServiceKey, Stop, Store,
 };
 use bluegreen_items::{
     Attributes, Backfill, BackfillConfig, BackfillError, BackfillReport, Ending, ItemError, Key,
@@ -328,6 +330,46 @@ async fn while_the_gate_holds_the_version_back_it_says_so_and_writes_nothing() {
     let report = backfill.run(Stop::never()).await.unwrap();
     assert_eq!(report.progress.migrated, 5, "what it would do can be asked before");
     assert_eq!(count(&world, &["UpdateItem"]), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_gate_closes_on_the_way_it_ends_and_says_why() {
+    let world = open().await;
+    fill(&world, 30).await;
+    let service = ServiceKey::new("orders").unwrap();
+    let release = Release::new("1").unwrap();
+    let step = Step::new(1, 2, typed(|old: OrderV1| old)).lossy_down(|_| Ok(()));
+    let schema = Schema::builder("Order", ContractVersion::new(2, 0)).step(step).build().unwrap();
+    let member = |instance: &str, schema: &Schema| {
+        let who = ServiceIdentity::new(service.clone(), Color::Blue, release.clone(), instance);
+        let member = Member::new(&who, schema.reads(), Duration::from_secs(600));
+        member.announced(None, Clock::system().now())
+    };
+    let store = Arc::new(MemoryStore::new());
+    store.announce(&service, &member("new", &schema)).await.unwrap();
+    let config_of_looks = RosterConfig::default();
+    let (mut roster, lookout) =
+        Roster::new(Arc::clone(&store), service.clone(), config_of_looks).unwrap();
+    tokio::spawn(lookout.run(Stop::never()));
+    roster.changed().await;
+    let deployment = Deployment::first(service.clone(), Color::Blue, release.clone());
+    let gate = WriteGate::new(Following::fixed(deployment), roster);
+    let config = config().with_schema(schema).with_gate(gate);
+    let table = table(&world, Color::Green, config);
+    let (_handle, backfill) = Backfill::<OrderV1>::new(&table, small()).unwrap();
+    let third = world.faults().hold(calls("UpdateItem").access_key("green"), 3);
+    let (outcome, ()) = tokio::join!(backfill.run(Stop::never()), async {
+        third.reached().await;
+        let old = Schema::new("Order", ContractVersion::new(1, 0));
+        store.announce(&service, &member("old", &old)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        third.release();
+    });
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, BackfillError::Item(ItemError::Held { .. })), "{error:?}");
+    let left =
+        all(&world).await.iter().filter(|item| item.get("SchemaVersion") != Some(&n(2))).count();
+    assert!(left > 0, "what is left is left for the next run");
 }
 
 #[tokio::test(start_paused = true)]
