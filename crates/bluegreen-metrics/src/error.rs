@@ -42,4 +42,7 @@ pub enum MetricsError {
         /// What it was asked to be.
         wanted: &'static str,
     },
+    /// The process has a recorder of the `metrics` facade already, which nobody can replace.
+    #[error("this process has a recorder of the metrics facade already")]
+    RecorderTaken,
 }

@@ -237,7 +237,16 @@ impl Metrics {
         Ok(Timer::new(self.distribution_with(name, unit.into(), labels)?, unit))
     }
 
-    /// This registry as the recorder of the `metrics` facade crate.
+    /// Makes this registry the recorder of the whole process: what other crates report through the
+    /// `metrics` facade, the parts of this project among them, goes to CloudWatch as well.
+    ///
+    /// # Errors
+    /// When the process has a recorder already.
+    pub fn install(&self) -> Result<(), MetricsError> {
+        ::metrics::set_global_recorder(self.recorder()).map_err(|_| MetricsError::RecorderTaken)
+    }
+
+    /// This registry as the recorder of the `metrics` facade crate, to be put beside others.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.registry))

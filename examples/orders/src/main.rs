@@ -88,6 +88,8 @@ async fn serve() -> Result<ShutdownReport> {
 
     let (metrics, publisher) = Metrics::new(cloudwatch, "Orders", &me, settings.metrics())?;
     app.spawn(Level::Metrics, "metrics", |stop| publisher.run(stop));
+    // What the parts report of themselves goes along.
+    metrics.install()?;
 
     let table = DynamoProbe::new(dynamodb, &settings.table).key("PK", "health").key("SK", "health");
     let own_queue = SqsProbe::new(sqs, queues.urls.get(me.color));

@@ -83,8 +83,22 @@ async fn an_order_is_row_item_message_and_confirmed() -> Result<()> {
         assert_eq!(health["checks"][check]["status"], "healthy", "{health}");
     }
     task.stop().await?;
+    has_the_figures_of_all_parts(&stage);
     stage.strike().await;
     Ok(())
+}
+
+/// Parts know nothing of CloudWatch: they report through a facade, and nobody has to wire them.
+fn has_the_figures_of_all_parts(stage: &Stage) {
+    let series = stage.world.cloudwatch_service().series("Orders");
+    let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
+    for name in ["RequestCount", "bluegreen_health_status", "bluegreen_health_check_seconds"] {
+        let found = series.iter().find(|series| series.name == name);
+        let dimensions = found.map(|series| &series.dimensions);
+        let of = |name: &str| dimensions.and_then(|all| all.get(name)).map(String::as_str);
+        assert_eq!(of("Environment"), Some("blue"), "{name} among {names:?}");
+        assert!(of("Service").is_some(), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
