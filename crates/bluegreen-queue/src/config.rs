@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use bluegreen_core::{Backoff, Clock};
 
+use crate::Bodies;
+
 /// The longest time that a message can be hidden, counted from its receive (AWS's limit).
 pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
 /// The largest message, attributes included (AWS's limit since August 2025).
@@ -50,6 +52,8 @@ pub struct ConsumerConfig {
     /// How long a call to SQS may take beyond `wait`, the SDK's own tries included; a heartbeat no
     /// longer than a fifth of `visibility`. Default: 5 s.
     pub call_timeout: Duration,
+    /// How bodies are read. Default: everything that says its type and version itself.
+    pub bodies: Bodies,
     /// Seeds jitter; nothing seeds it at random. Default: nothing.
     pub seed: Option<u64>,
 }
@@ -70,6 +74,7 @@ impl Default for ConsumerConfig {
             poll_grace: Duration::from_secs(1),
             slice: Duration::from_secs(10),
             call_timeout: Duration::from_secs(5),
+            bodies: Bodies::default(),
             seed: None,
         }
     }
@@ -100,6 +105,13 @@ impl ConsumerConfig {
         with_poll_grace, poll_grace: Duration;
         with_slice, slice: Duration;
         with_call_timeout, call_timeout: Duration;
+    }
+
+    /// The same with another way to read [`bodies`](Self::bodies).
+    #[must_use]
+    pub fn with_bodies(mut self, bodies: Bodies) -> Self {
+        self.bodies = bodies;
+        self
     }
 
     /// The same with a seed for jitter.

@@ -1,13 +1,19 @@
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::fmt;
-use std::str::FromStr;
+mod cloud_event;
+mod error;
+mod fields;
+mod text;
+mod trace;
+
 use std::time::SystemTime;
 
 use bluegreen_core::{Color, ContractVersion, Revision};
 use jiff::Timestamp;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use cloud_event::versioned;
+pub use error::EnvelopeError;
+pub(crate) use fields::Fields;
+pub use trace::TraceContext;
 
 use crate::Message;
 
@@ -30,6 +36,7 @@ use crate::Message;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Envelope {
+    form: Form,
     version: ContractVersion,
     kind: String,
     payload: Box<RawValue>,
@@ -37,7 +44,15 @@ pub struct Envelope {
     id: Option<String>,
     color: Option<Color>,
     revision: Option<Revision>,
-    others: BTreeMap<String, Box<RawValue>>,
+    trace: Option<TraceContext>,
+    others: Fields,
+}
+
+/// The form that an envelope is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    CloudEvent,
 }
 
 impl Envelope {
@@ -48,7 +63,7 @@ impl Envelope {
     pub fn new<M: Message>(message: &M, at: SystemTime) -> Result<Self, EnvelopeError> {
         let payload = serde_json::value::to_raw_value(message)
             .map_err(|error| EnvelopeError::field("payload", error))?;
-        Self::around(M::TYPE, M::VERSION, payload, at)
+        Ok(Self::around(M::TYPE, M::VERSION, payload, timestamp(at)?))
     }
 
     /// An envelope around a payload that is JSON text already.
@@ -63,18 +78,17 @@ impl Envelope {
     ) -> Result<Self, EnvelopeError> {
         let payload = serde_json::from_str(payload)
             .map_err(|error| EnvelopeError::field("payload", error))?;
-        Self::around(kind, version, payload, at)
+        Ok(Self::around(kind, version, payload, timestamp(at)?))
     }
 
-    fn around(
+    pub(crate) fn around(
         kind: &str,
         version: ContractVersion,
         payload: Box<RawValue>,
-        at: SystemTime,
-    ) -> Result<Self, EnvelopeError> {
-        let timestamp =
-            Timestamp::try_from(at).map_err(|error| EnvelopeError::field("timestamp", error))?;
-        Ok(Self {
+        timestamp: Timestamp,
+    ) -> Self {
+        Self {
+            form: Form::Plain,
             version,
             kind: kind.to_owned(),
             payload,
@@ -82,8 +96,9 @@ impl Envelope {
             id: None,
             color: None,
             revision: None,
-            others: BTreeMap::new(),
-        })
+            trace: None,
+            others: Fields::default(),
+        }
     }
 
     /// The same with an identifier, which stays when the message is passed on.
@@ -97,7 +112,7 @@ impl Envelope {
     /// The same with the color of the sender.
     #[must_use]
     pub fn with_color(mut self, color: Color) -> Self {
-        self.others.remove("color");
+        self.forget("color", cloud_event::COLOR);
         self.color = Some(color);
         self
     }
@@ -105,9 +120,27 @@ impl Envelope {
     /// The same with the deployment revision that the sender followed.
     #[must_use]
     pub fn with_revision(mut self, revision: Revision) -> Self {
-        self.others.remove("revision");
+        self.forget("revision", cloud_event::REVISION);
         self.revision = Some(revision);
         self
+    }
+
+    /// The same with the sender's place in a distributed trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: TraceContext) -> Self {
+        for field in ["traceparent", "tracestate"] {
+            self.others.remove(field);
+        }
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Gives up what stood in a field that is now ours.
+    fn forget(&mut self, plain: &str, cloud_event: &str) {
+        self.others.remove(match self.form {
+            Form::Plain => plain,
+            Form::CloudEvent => cloud_event,
+        });
     }
 
     /// The version of the message.
@@ -152,11 +185,17 @@ impl Envelope {
         self.revision
     }
 
+    /// The sender's place in a distributed trace.
+    #[must_use]
+    pub const fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
+    }
+
     /// A field that this library does not know, as JSON text. Also an `id`, `color` or `revision`
     /// that means something else: only the four fields of every envelope are strict.
     #[must_use]
     pub fn other(&self, field: &str) -> Option<&str> {
-        self.others.get(field).map(|value| value.get())
+        self.others.get(field).map(RawValue::get)
     }
 
     /// The payload as a message. Its version is the caller's to check; a dispatch does.
@@ -169,148 +208,17 @@ impl Envelope {
     }
 }
 
-impl FromStr for Envelope {
-    type Err = EnvelopeError;
-
-    fn from_str(text: &str) -> Result<Self, EnvelopeError> {
-        let Fields(mut fields) = serde_json::from_str(text)
-            .map_err(|error| EnvelopeError::Malformed { source: error.into() })?;
-        let version = required::<String>(&mut fields, "version")?
-            .parse()
-            .map_err(|error| EnvelopeError::field("version", error))?;
-        let kind = required(&mut fields, "type")?;
-        let payload =
-            fields.remove("payload").ok_or(EnvelopeError::Missing { field: "payload" })?;
-        let timestamp = required::<String>(&mut fields, "timestamp")?
-            .parse()
-            .map_err(|error| EnvelopeError::field("timestamp", error))?;
-        let id = optional(&mut fields, "id");
-        let color = optional(&mut fields, "color");
-        let revision = optional(&mut fields, "revision");
-        Ok(Self { version, kind, payload, timestamp, id, color, revision, others: fields })
-    }
-}
-
-fn required<T: DeserializeOwned>(
-    fields: &mut BTreeMap<String, Box<RawValue>>,
-    field: &'static str,
-) -> Result<T, EnvelopeError> {
-    let value = fields.remove(field).ok_or(EnvelopeError::Missing { field })?;
-    serde_json::from_str(value.get()).map_err(|error| EnvelopeError::field(field, error))
-}
-
-/// The value of a field when it has our meaning; else the field stays where it is.
-fn optional<T: DeserializeOwned>(
-    fields: &mut BTreeMap<String, Box<RawValue>>,
-    field: &str,
-) -> Option<T> {
-    let value = serde_json::from_str(fields.get(field)?.get()).ok()?;
-    fields.remove(field);
-    Some(value)
-}
-
-/// The fields of an object as raw JSON. Each may appear once: of two versions, which is meant?
-struct Fields(BTreeMap<String, Box<RawValue>>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-
-        impl<'de> Visitor<'de> for Each {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some((field, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    if fields.contains_key(&field) {
-                        let twice = format_args!("the field {field:?} appears twice");
-                        return Err(serde::de::Error::custom(twice));
-                    }
-                    fields.insert(field, value);
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Each)
-    }
-}
-
-impl fmt::Display for Envelope {
-    /// The envelope as JSON.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, r#"{{"version":"{}","type":"#, self.version)?;
-        quoted(f, &self.kind)?;
-        write!(f, r#","payload":{},"timestamp":"{}""#, self.payload.get(), self.timestamp)?;
-        if let Some(id) = &self.id {
-            f.write_str(r#","id":"#)?;
-            quoted(f, id)?;
-        }
-        if let Some(color) = self.color {
-            write!(f, r#","color":"{color}""#)?;
-        }
-        if let Some(revision) = self.revision {
-            write!(f, r#","revision":{revision}"#)?;
-        }
-        for (field, value) in &self.others {
-            f.write_str(",")?;
-            quoted(f, field)?;
-            write!(f, ":{}", value.get())?;
-        }
-        f.write_str("}")
-    }
-}
-
-fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
+fn timestamp(at: SystemTime) -> Result<Timestamp, EnvelopeError> {
+    Timestamp::try_from(at).map_err(|error| EnvelopeError::field("timestamp", error))
 }
 
 impl PartialEq for Envelope {
-    /// Equal when they say the same; payloads are compared as text.
+    /// Equal when they say the same in the same form; payloads are compared as text.
     fn eq(&self, other: &Self) -> bool {
-        let raw = |fields: &BTreeMap<String, Box<RawValue>>| -> Vec<(String, String)> {
-            fields.iter().map(|(field, value)| (field.clone(), value.get().to_owned())).collect()
-        };
-        (self.version, &self.kind, self.payload(), self.timestamp)
-            == (other.version, &other.kind, other.payload(), other.timestamp)
+        (self.form, self.version, &self.kind, self.payload(), self.timestamp)
+            == (other.form, other.version, &other.kind, other.payload(), other.timestamp)
             && (&self.id, self.color, self.revision) == (&other.id, other.color, other.revision)
-            && raw(&self.others) == raw(&other.others)
-    }
-}
-
-/// A text is not an envelope, or something cannot be put into one.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EnvelopeError {
-    /// The text is not a JSON object, or has a field twice.
-    #[error("not an object of JSON in which each field appears once")]
-    Malformed {
-        /// Where and why.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// A field that every envelope has is missing.
-    #[error("the field {field:?} is missing")]
-    Missing {
-        /// The field's name.
-        field: &'static str,
-    },
-    /// A field does not hold what it should.
-    #[error("the field {field:?} does not fit")]
-    Field {
-        /// The field's name.
-        field: &'static str,
-        /// What is wrong with it.
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
-impl EnvelopeError {
-    fn field(field: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Field { field, source: source.into() }
+            && (&self.trace, &self.others) == (&other.trace, &other.others)
     }
 }
 

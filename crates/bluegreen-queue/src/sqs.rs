@@ -5,7 +5,7 @@ mod error;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
@@ -33,6 +33,8 @@ pub(crate) struct Received {
     pub(crate) id: Arc<str>,
     pub(crate) handle: Arc<str>,
     pub(crate) body: String,
+    /// When it was sent, by SQS's clock.
+    pub(crate) sent: SystemTime,
     pub(crate) receive_count: u32,
     pub(crate) group: Option<Arc<str>>,
     pub(crate) attributes: Attributes,
@@ -81,6 +83,7 @@ impl Sqs {
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send();
         let answer = within(self.limit.saturating_add(wait), call).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
@@ -162,9 +165,12 @@ fn received(message: Message) -> Option<Received> {
     let attribute =
         |name| message.attributes.as_ref().and_then(|system| system.get(&name)).cloned();
     let receive_count = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+    let sent = attribute(MessageSystemAttributeName::SentTimestamp);
+    let sent = sent.and_then(|millis| millis.parse().ok()).map(Duration::from_millis);
     let group = attribute(MessageSystemAttributeName::MessageGroupId);
     Some(Received {
         receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        sent: sent.and_then(|sent| UNIX_EPOCH.checked_add(sent)).unwrap_or(UNIX_EPOCH),
         group: group.map(Into::into),
         id: message.message_id.unwrap_or_default().into(),
         handle: message.receipt_handle?.into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bluegreen_queue::{ConsumerConfig, Subscription, UnknownPolicy, attributes};
+use bluegreen_queue::{ConsumerConfig, Envelope, Parked, Subscription, UnknownPolicy, attributes};
 
 use crate::shop::{
     Blue, Green, Log, Shop, following, on, order, seconds, text, until, versioned, writing,
@@ -53,9 +53,9 @@ async fn poison_is_parked_with_its_body_intact() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_ten_attributes_are_used_is_parked_as_it_is() {
+async fn a_message_whose_ten_attributes_are_used_is_parked_with_its_reason_around_it() {
     let (shop, log) = (Shop::open().await, Log::default());
-    shop.put_with(&shop.urls.blue, &versioned("2.0", "a"), 10).await;
+    let id = shop.put_with(&shop.urls.blue, &versioned("2.0", "a"), 10).await;
     let policy = UnknownPolicy::PassToOtherColor;
     let running = shop.blue(writing(&log, policy), ConsumerConfig::default());
     until(|| running.handle.report().parked == 1).await;
@@ -63,6 +63,80 @@ async fn a_message_whose_ten_attributes_are_used_is_parked_as_it_is() {
     let parked = shop.look(&shop.dead).await;
     assert_eq!(parked[0].message_attributes.as_ref().unwrap().len(), 10);
     assert_eq!(shop.counts(&shop.urls.green).await, (0, 0));
+    let around: Envelope = parked[0].body().unwrap().parse().unwrap();
+    let around: Parked = around.read().unwrap();
+    assert_eq!((&*around.body, &*around.original_id), (&*versioned("2.0", "a"), &*id));
+    assert!(around.reason.starts_with("it cannot be passed on"), "{}", around.reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_parked_with_its_reason_around_it_can_be_sent_back_and_is_handled() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_with(&shop.urls.blue, &versioned("2.0", "a"), 10).await;
+    shop.put_with(&shop.urls.blue, "poison \u{7f}", 10).await;
+    for _ in 0..2 {
+        let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+        until(|| running.handle.report().parked == 2).await;
+        running.stop(SOON).await;
+        // Parked again it has one wrapping still, and the body is what it was.
+        let mut bodies = Vec::new();
+        for message in shop.look(&shop.dead).await {
+            let envelope: Envelope = message.body().unwrap().parse().unwrap();
+            bodies.push(envelope.read::<Parked>().unwrap().body);
+            shop.put_with(&shop.urls.blue, message.body().unwrap(), 10).await;
+        }
+        bodies.sort();
+        assert_eq!(bodies, ["poison \u{7f}", &versioned("2.0", "a")]);
+        shop.clear(&shop.dead).await;
+        seconds(61).await;
+    }
+    let seen = log.clone();
+    let dispatch = bluegreen_queue::Dispatch::builder()
+        .on::<Later, _>(move |order, context| {
+            seen.add(format!("{} {}", order.order, context.envelope().version()));
+            std::future::ready(Ok(bluegreen_queue::Outcome::Done))
+        })
+        .unknown(UnknownPolicy::Park)
+        .build()
+        .unwrap();
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(1).await;
+    until(|| running.handle.report().parked == 1).await;
+    running.stop(SOON).await;
+    assert_eq!(log.lines(), ["a 2.0"]);
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Later {
+    order: String,
+}
+
+impl bluegreen_queue::Message for Later {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: bluegreen_core::ContractVersion = bluegreen_core::ContractVersion::new(2, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_in_every_form_reach_their_handler() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let cloud_event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"OrderPlaced.v1","data":{"order":"b"}}"#;
+    let notification = serde_json::json!({
+        "Type": "Notification", "MessageId": "2", "TopicArn": "arn:aws:sns:eu-central-1:1:orders",
+        "Message": order("c"), "Timestamp": "2026-11-22T10:00:00.000Z",
+    });
+    let event = r#"{"version":"0","id":"3","detail-type":"OrderPlaced.v1","source":"shop","account":"1","time":"2026-11-22T10:00:00Z","region":"eu-central-1","resources":[],"detail":{"order":"d"}}"#;
+    for body in [&*order("a"), cloud_event, &*notification.to_string(), event, r#"{"order":"e"}"#] {
+        shop.put(&shop.urls.blue, body).await;
+    }
+    let bodies = bluegreen_queue::Bodies::default()
+        .with_raw("OrderPlaced", bluegreen_core::ContractVersion::new(1, 0));
+    let config = ConsumerConfig::default().with_bodies(bodies);
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    log.reach(5).await;
+    running.stop(SOON).await;
+    let mut lines = log.lines();
+    lines.sort();
+    assert_eq!(lines, ["a", "b", "c", "d", "e"]);
 }
 
 #[tokio::test(start_paused = true)]

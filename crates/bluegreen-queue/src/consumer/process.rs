@@ -14,7 +14,7 @@ use crate::context::Lease;
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Received, Sqs};
-use crate::{ConsumerConfig, Context, Envelope, HandlerError, Outcome, Subscription};
+use crate::{Bodies, ConsumerConfig, Context, HandlerError, Outcome, Parked, Subscription};
 
 /// What all messages of a consumer share.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Worker {
     pub(super) subscription: Subscription,
     pub(super) counters: Arc<Counters>,
     rules: Rules,
+    bodies: Bodies,
 }
 
 /// A message that its handler has left.
@@ -50,7 +51,7 @@ impl Worker {
         counters: Arc<Counters>,
     ) -> Self {
         let rules = Rules::new(subscription.side, config);
-        Self { sqs, subscription, counters, rules }
+        Self { sqs, subscription, counters, rules, bodies: config.bodies.clone() }
     }
 
     /// Hands one message to the service and does what its answer asks for, up to the last step in
@@ -66,7 +67,7 @@ impl Worker {
     where
         S: Service<Context, Response = Outcome, Error = HandlerError>,
     {
-        let answer = match message.body.parse::<Envelope>() {
+        let answer = match self.bodies.read(&message.body, message.sent) {
             Ok(envelope) => {
                 let context = Context::new(&*message.id, message.receive_count, envelope);
                 answer(service, context.with_lease(lease.clone())).await
@@ -119,13 +120,13 @@ impl Worker {
 
     async fn park(&self, message: &Received, reason: &str) -> Result<Count, CallError> {
         tracing::warn!(message = %message.id, reason, "parking a message");
-        let attributes = message.attributes.parked(reason, &message.id, message.body.len());
         let queue = &self.subscription.dead_letters;
-        match self.send(queue, message, attributes, "parked").await {
+        let as_it_is = || (message.body.clone(), message.attributes.clone());
+        match self.send(queue, message, with_reason(message, reason), "parked").await {
             // The queue may take less than AWS's limit: the reason must not keep the message here.
             Err(error) if error.is_invalid() => {
                 tracing::warn!(cause = %error.into_source(), "parking it without the reason");
-                self.send(queue, message, message.attributes.clone(), "parked").await?;
+                self.send(queue, message, as_it_is(), "parked").await?;
             }
             sent => sent?,
         }
@@ -135,7 +136,7 @@ impl Worker {
     async fn pass(&self, message: &Received) -> Result<Count, CallError> {
         let attributes = message.attributes.passed(&message.id, message.body.len());
         if let Some((other, attributes)) = self.subscription.other.as_ref().zip(attributes) {
-            match self.send(other, message, attributes, "passed").await {
+            match self.send(other, message, (message.body.clone(), attributes), "passed").await {
                 Err(error) if error.is_invalid() => {
                     tracing::warn!(cause = %error.into_source(), "a message cannot be passed on");
                 }
@@ -146,12 +147,11 @@ impl Worker {
         self.park(message, reason).await
     }
 
-    /// Sends the message as it is, body untouched.
     async fn send(
         &self,
         url: &str,
         message: &Received,
-        attributes: Attributes,
+        (body, attributes): (String, Attributes),
         why: &str,
     ) -> Result<(), CallError> {
         // The same message sent again after a lost reply counts once: its id names it.
@@ -159,11 +159,22 @@ impl Worker {
             let group = message.group.as_deref().unwrap_or(&message.id);
             (group.to_owned(), format!("{}-{why}", message.id))
         });
-        let body = message.body.clone();
         let id = self.sqs.send(Outgoing { url, body, attributes, fifo }).await?;
         tracing::debug!(message = %message.id, sent = id, url, why, "sent a message elsewhere");
         Ok(())
     }
+}
+
+/// The message with the reason beside it in an attribute or, where none is free, around it. As it
+/// is where neither fits: then only the log has the reason.
+fn with_reason(message: &Received, reason: &str) -> (String, Attributes) {
+    let attributes = &message.attributes;
+    if let Some(parked) = attributes.parked(reason, &message.id, message.body.len()) {
+        return (message.body.clone(), parked);
+    }
+    let wrapped = Parked::wrap(&message.body, reason, &message.id, message.sent)
+        .filter(|wrapped| attributes.leave_room_for(wrapped.len()));
+    (wrapped.unwrap_or_else(|| message.body.clone()), attributes.clone())
 }
 
 async fn answer<S>(mut service: S, context: Context) -> Result<Outcome, HandlerError>

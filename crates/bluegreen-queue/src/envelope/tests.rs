@@ -2,6 +2,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
+use bluegreen_core::{Color, Revision};
+
 use super::*;
 
 const ARTICLE: &str = r#"{"version":"1.0","type":"OrderPlaced","payload":{"n":1},"timestamp":"2026-11-22T10:00:00.5Z"}"#;
@@ -100,8 +102,8 @@ proptest! {
         if let Some(revision) = revision {
             envelope = envelope.with_revision(Revision::new(revision));
         }
-        if !["version", "type", "payload", "timestamp", "id", "color", "revision"].contains(&&*other) {
-            envelope.others.insert(other, serde_json::from_str("[1e400]").unwrap());
+        if !["version", "type", "payload", "timestamp", "id", "color", "revision", "traceparent", "tracestate"].contains(&&*other) {
+            envelope.others.put(&other, serde_json::from_str("[1e400]").unwrap());
         }
         let read: Envelope = envelope.to_string().parse().unwrap();
         prop_assert_eq!(read.timestamp(), at);

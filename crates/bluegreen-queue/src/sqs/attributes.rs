@@ -49,17 +49,20 @@ impl Attributes {
         Some(next)
     }
 
-    /// The same for a message of `body` bytes that is parked. The reason is left out where it does
-    /// not fit; the body never suffers.
-    pub(crate) fn parked(&self, reason: &str, original: &str, body: usize) -> Self {
+    /// The same for a message of `body` bytes that is parked. Nothing where the reason does not
+    /// fit; the body never suffers.
+    pub(crate) fn parked(&self, reason: &str, original: &str, body: usize) -> Option<Self> {
         let mut next = self.clone();
-        let mut reason: String = reason.chars().filter(|char| is_accepted(*char)).collect();
-        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
-        if !reason.is_empty() {
-            next.put(REASON, "String", &reason, body);
+        if !next.put(REASON, "String", &acceptable(reason), body) {
+            return None;
         }
         next.keep_original(original, body);
-        next
+        Some(next)
+    }
+
+    /// Whether a body of that many bytes may stand beside these.
+    pub(crate) fn leave_room_for(&self, body: usize) -> bool {
+        body + self.size() <= LARGEST
     }
 
     /// The bytes that count towards the size of a message.
@@ -94,6 +97,13 @@ fn size(value: &MessageAttributeValue) -> usize {
     value.data_type().len() + text + binary
 }
 
+/// A reason as SQS takes it in an attribute, which may not be empty either.
+fn acceptable(reason: &str) -> String {
+    let mut reason: String = reason.chars().filter(|char| is_accepted(*char)).collect();
+    reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+    if reason.is_empty() { "without a reason".to_owned() } else { reason }
+}
+
 /// The characters that SQS accepts in a text.
 const fn is_accepted(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -118,15 +128,17 @@ mod tests {
     fn what_does_not_fit_beside_the_senders_attributes_is_left_out_in_order() {
         // the sender's attributes → ours when parked, when passed on
         let table = [
-            (8, vec![REASON, ORIGINAL_ID], Some(vec![ORIGINAL_ID, PASSES])),
-            (9, vec![REASON], Some(vec![PASSES])),
-            (10, vec![], None),
+            (8, Some(vec![REASON, ORIGINAL_ID]), Some(vec![ORIGINAL_ID, PASSES])),
+            (9, Some(vec![REASON]), Some(vec![PASSES])),
+            (10, None, None),
         ];
         for (count, parked, passed) in table {
-            assert_eq!(names(&with(count).parked("why", "id", 1)), parked, "{count}");
+            let found = with(count).parked("why", "id", 1);
+            assert_eq!(found.as_ref().map(names), parked, "{count}");
             assert_eq!(with(count).passed("id", 1).as_ref().map(names), passed, "{count}");
         }
-        assert!(names(&with(0).parked("why", "id", LARGEST)).is_empty());
+        assert!(with(0).parked("why", "id", LARGEST).is_none());
+        assert!(with(0).leave_room_for(LARGEST) && !with(1).leave_room_for(LARGEST));
     }
 
     #[test]
@@ -139,6 +151,7 @@ mod tests {
     #[test]
     fn a_reason_has_only_what_sqs_accepts() {
         let parked = with(0).parked(&format!("\u{0}a\u{1b}b{}", "ä".repeat(400)), "id", 1);
+        let parked = parked.unwrap();
         let reason = parked.0[REASON].string_value().unwrap();
         assert!(reason.starts_with("abä") && reason.len() <= LONGEST_REASON, "{reason}");
     }
