@@ -1,7 +1,8 @@
 mod builder;
 mod unknown;
+mod upcast;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,17 +16,20 @@ pub use builder::{DispatchBuilder, DispatchError};
 pub use unknown::{Fallback, UnknownPolicy};
 
 use crate::{Context, HandlerError, Outcome};
+use upcast::Convert;
 
 /// What a handler answers, sooner or later.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + Send>>;
 
-type Handler = Arc<dyn Fn(Context) -> Answer + Send + Sync>;
+/// Takes the payload, as JSON text, and what is known beside it.
+type Handler = Arc<dyn Fn(&str, Context) -> Answer + Send + Sync>;
 
 /// The handlers of a service by type and version of message. Cheap to clone.
 ///
-/// A message goes to the handler of its type and *major* version, whatever its minor. All else,
-/// an unknown type or major, follows the [`UnknownPolicy`] that was chosen: it is never guessed
-/// and never dropped. A payload that is not what its version says is poison and is parked.
+/// A message goes to the handler of its type and *major* version, whatever its minor; one of an
+/// older major may be made a newer one by [upcasters](DispatchBuilder::upcast) on the way. All
+/// else, an unknown type or major, follows the [`UnknownPolicy`] that was chosen: it is never
+/// guessed and never dropped. A payload that is not what its version says is poison and is parked.
 ///
 /// It is a [`Service`], so that tower's layers (time-out, concurrency limit, tracing) fit around
 /// it; a [`Consumer`](crate::Consumer) takes any service of this shape.
@@ -49,10 +53,12 @@ type Handler = Arc<dyn Fn(Context) -> Answer + Send + Sync>;
 ///
 /// let dispatch = Dispatch::builder()
 ///     .on(ship)
-///     .on::<OrderV1, _>(|old, context| ship(OrderV2 { order: old.order.len() as u64 }, context))
+///     .upcast(|old: OrderV1| Ok(OrderV2 { order: old.order.parse()? }))
 ///     .unknown(UnknownPolicy::PassToOtherColor)
 ///     .build()?;
-/// assert!(dispatch.reads().reads("OrderPlaced", ContractVersion::new(2, 7)));
+/// for read in [ContractVersion::new(1, 0), ContractVersion::new(2, 7)] {
+///     assert!(dispatch.reads().reads("OrderPlaced", read));
+/// }
 /// # Ok::<(), bluegreen_queue::DispatchError>(())
 /// ```
 #[derive(Clone)]
@@ -62,8 +68,15 @@ pub struct Dispatch {
 
 struct Table {
     // By type, then by major version.
-    handlers: HashMap<&'static str, BTreeMap<u16, (ContractVersion, Handler)>>,
+    entries: HashMap<&'static str, HashMap<u16, Entry>>,
     unknown: UnknownPolicy,
+}
+
+/// How a version reaches its handler.
+struct Entry {
+    version: ContractVersion,
+    steps: Vec<Convert>,
+    handler: Handler,
 }
 
 impl Dispatch {
@@ -76,9 +89,9 @@ impl Dispatch {
     #[must_use]
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::default();
-        for (kind, versions) in &self.table.handlers {
-            for (version, _) in versions.values() {
-                reads = reads.with(*kind, *version);
+        for (kind, versions) in &self.table.entries {
+            for entry in versions.values() {
+                reads = reads.with(*kind, entry.version);
             }
         }
         reads
@@ -94,15 +107,31 @@ impl Dispatch {
 
     fn answer(&self, context: Context) -> Answer {
         let (kind, version) = (context.envelope().kind(), context.envelope().version());
-        let versions = self.table.handlers.get(kind);
+        let versions = self.table.entries.get(kind);
         match versions.and_then(|versions| versions.get(&version.major())) {
-            Some((_, handler)) => handler(context),
+            Some(entry) => entry.answer(context),
             None => {
-                let known = versions.into_iter().flat_map(BTreeMap::values);
-                let reason = unknown::reason(kind, version, known.map(|(version, _)| *version));
+                let known = versions.into_iter().flat_map(HashMap::values);
+                let known: BTreeSet<_> = known.map(|entry| entry.version).collect();
+                let reason = unknown::reason(kind, version, known.into_iter());
                 self.table.unknown.answer(context, reason)
             }
         }
+    }
+}
+
+impl Entry {
+    fn answer(&self, context: Context) -> Answer {
+        let known = context.clone();
+        let sent = known.envelope().payload();
+        let mut raised: Option<String> = None;
+        for step in &self.steps {
+            match step(raised.as_deref().unwrap_or(sent)) {
+                Ok(newer) => raised = Some(newer),
+                Err(reason) => return Box::pin(std::future::ready(Ok(Outcome::Park(reason)))),
+            }
+        }
+        (self.handler)(raised.as_deref().unwrap_or(sent), context)
     }
 }
 

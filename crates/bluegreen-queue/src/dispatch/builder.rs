@@ -1,18 +1,19 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use bluegreen_core::ContractVersion;
 
-use super::{Answer, Dispatch, Handler, Table, UnknownPolicy};
+use super::upcast::{self, Contract, Way};
+use super::{Answer, Dispatch, Entry, Table, UnknownPolicy};
 use crate::{Context, HandlerError, Message, Outcome};
 
 /// A [`Dispatch`] being described.
 #[derive(Default)]
 #[must_use = "nothing is dispatched before it is built"]
 pub struct DispatchBuilder {
-    handlers: Vec<(&'static str, ContractVersion, Handler)>,
+    ways: Vec<(Contract, Way)>,
     unknown: Option<UnknownPolicy>,
 }
 
@@ -25,23 +26,27 @@ impl DispatchBuilder {
         M: Message,
         Fut: Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
     {
-        let read = move |context: Context| -> Answer {
-            match context.envelope().read::<M>() {
+        let read = move |text: &str, context: Context| -> Answer {
+            match payload::<M>(text) {
                 Ok(message) => Box::pin(handler(message, context)),
-                Err(error) => {
-                    let reason = format!(
-                        "the payload is not a {} {}: {}",
-                        M::TYPE,
-                        M::VERSION,
-                        std::error::Error::source(&error)
-                            .map(ToString::to_string)
-                            .unwrap_or_default(),
-                    );
-                    Box::pin(std::future::ready(Ok(Outcome::Park(reason))))
-                }
+                Err(reason) => Box::pin(std::future::ready(Ok(Outcome::Park(reason)))),
             }
         };
-        self.handlers.push((M::TYPE, M::VERSION, Arc::new(read)));
+        self.ways.push((Contract::of::<M>(), Way::Handle(Arc::new(read))));
+        self
+    }
+
+    /// Registers how the newer version of a message is made out of an older one, or the new type
+    /// out of the one that it replaces. Steps form a chain: with 1 → 2 and 2 → 3, a message of
+    /// version 1 reaches the handler of version 3. A message that cannot be raised is parked.
+    ///
+    /// The [`envelope`](Context::envelope) that a handler sees stays the one that was sent.
+    pub fn upcast<Old: Message, New: Message>(
+        mut self,
+        raise: impl Fn(Old) -> Result<New, HandlerError> + Send + Sync + 'static,
+    ) -> Self {
+        let way = Way::Raise(Contract::of::<New>(), upcast::convert(raise));
+        self.ways.push((Contract::of::<Old>(), way));
         self
     }
 
@@ -54,38 +59,45 @@ impl DispatchBuilder {
     /// The finished dispatch.
     ///
     /// # Errors
-    /// When two handlers are registered for the same type and major version, or no policy for
-    /// unknown messages was chosen.
+    /// When two handlers or upcasters are registered for the same type and major version; when a
+    /// chain of upcasters ends without a handler or leads back to where it began; when no policy
+    /// for unknown messages was chosen.
     pub fn build(self) -> Result<Dispatch, DispatchError> {
         let unknown = self.unknown.ok_or(DispatchError::NoPolicy)?;
-        let mut handlers: HashMap<_, BTreeMap<_, (ContractVersion, Handler)>> = HashMap::new();
-        for (kind, version, handler) in self.handlers {
-            let versions = handlers.entry(kind).or_default();
-            if let Some((first, _)) = versions.get(&version.major()) {
-                return Err(DispatchError::Duplicate { kind, first: *first, second: version });
-            }
-            versions.insert(version.major(), (version, handler));
+        let mut entries: HashMap<_, HashMap<u16, Entry>> = HashMap::new();
+        for ((kind, major), entry) in upcast::resolve(self.ways)? {
+            entries.entry(kind).or_default().insert(major, entry);
         }
-        Ok(Dispatch { table: Arc::new(Table { handlers, unknown }) })
+        Ok(Dispatch { table: Arc::new(Table { entries, unknown }) })
     }
+}
+
+/// The message in a payload, or why it is poison.
+pub(super) fn payload<M: Message>(text: &str) -> Result<M, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("the payload is not a {} {}: {error}", M::TYPE, M::VERSION))
 }
 
 impl fmt::Debug for DispatchBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let handlers = self.handlers.iter().map(|(kind, version, _)| format!("{kind} {version}"));
+        let known = self.ways.iter().map(|(known, _)| format!("{} {}", known.kind, known.version));
         f.debug_struct("DispatchBuilder")
-            .field("handlers", &handlers.collect::<Vec<_>>())
+            .field("known", &known.collect::<Vec<_>>())
             .field("unknown", &self.unknown)
             .finish()
     }
 }
 
 /// A [`Dispatch`] cannot be built as described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
-    /// Two handlers for one major version of a type; a handler takes every minor of its major.
-    #[error("{kind} {first} and {kind} {second} have a handler each: one takes every {}.x", .first.major())]
+    /// Two handlers, upcasters or one of each for one major version of a type; one takes every
+    /// minor of its major.
+    #[error(
+        "{kind} {first} and {kind} {second} have a handler or upcaster each: one takes every {}.x",
+        .first.major()
+    )]
     Duplicate {
         /// The type.
         kind: &'static str,
@@ -93,6 +105,24 @@ pub enum DispatchError {
         first: ContractVersion,
         /// The version registered again.
         second: ContractVersion,
+    },
+    /// A chain of upcasters ends in a version that has neither a handler nor an upcaster.
+    #[error("{kind} {version} is made a {missing}, which has neither a handler nor an upcaster")]
+    Gap {
+        /// The type that the chain begins with.
+        kind: &'static str,
+        /// The version that it begins with.
+        version: ContractVersion,
+        /// The type and version that it ends with.
+        missing: String,
+    },
+    /// A chain of upcasters never ends.
+    #[error("the upcasters of {kind} {version} go round in a circle")]
+    Cycle {
+        /// The type that the chain begins with.
+        kind: &'static str,
+        /// The version that it begins with.
+        version: ContractVersion,
     },
     /// No [`UnknownPolicy`] was chosen.
     #[error("no policy for messages of unknown type or version was chosen")]

@@ -103,9 +103,97 @@ fn duplicates_and_a_missing_policy_are_refused_by_name() {
         .unknown(UnknownPolicy::Park);
     assert_eq!(
         twice.build().unwrap_err().to_string(),
-        "OrderPlaced 1.0 and OrderPlaced 1.3 have a handler each: one takes every 1.x"
+        "OrderPlaced 1.0 and OrderPlaced 1.3 have a handler or upcaster each: one takes every 1.x"
     );
     assert_eq!(Dispatch::builder().build().unwrap_err(), DispatchError::NoPolicy);
+}
+
+#[derive(Serialize, Deserialize)]
+struct V3 {
+    order: u64,
+    currency: String,
+}
+impl Message for V3 {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(3, 1);
+}
+/// What orders were called before anybody called them placed.
+#[derive(Serialize, Deserialize)]
+struct Ordered(String);
+impl Message for Ordered {
+    const TYPE: &str = "Ordered";
+    const VERSION: ContractVersion = ContractVersion::new(1, 0);
+}
+
+fn raising() -> DispatchBuilder {
+    Dispatch::builder()
+        .unknown(UnknownPolicy::Park)
+        .upcast(|Ordered(order)| Ok(V1 { order }))
+        .upcast(|V1 { order }| Ok(V2 { order: order.parse()? }))
+        .upcast(|V2 { order }| Ok(V3 { order, currency: "EUR".to_owned() }))
+}
+
+#[tokio::test]
+async fn upcasters_form_a_chain_over_versions_and_names() {
+    let dispatch = raising()
+        .on(async |V3 { order, currency }, context: Context| {
+            Ok(Outcome::Park(format!(
+                "{order} {currency} sent as {}",
+                context.envelope().version()
+            )))
+        })
+        .build()
+        .unwrap();
+    let table = [
+        ("OrderPlaced", "3.0", r#"{"order":7,"currency":"SEK"}"#, r#"Park("7 SEK sent as 3.0")"#),
+        ("OrderPlaced", "2.9", r#"{"order":7,"new":1}"#, r#"Park("7 EUR sent as 2.9")"#),
+        ("OrderPlaced", "1.0", r#"{"order":"7"}"#, r#"Park("7 EUR sent as 1.0")"#),
+        ("Ordered", "1.0", r#""7""#, r#"Park("7 EUR sent as 1.0")"#),
+        (
+            "Ordered",
+            "1.0",
+            r#""x""#,
+            r#"Park("the OrderPlaced 1.0 cannot be made a OrderPlaced 2.0: invalid digit found in string")"#,
+        ),
+        (
+            "OrderPlaced",
+            "4.0",
+            "{}",
+            r#"Park("OrderPlaced 4.0 is unknown: known are 1.0, 2.0, 3.1")"#,
+        ),
+    ];
+    for (kind, version, payload, expected) in table {
+        assert_eq!(answer(&dispatch, kind, version, payload).await, expected, "{kind} {version}");
+    }
+    for (kind, major) in [("Ordered", 1), ("OrderPlaced", 1), ("OrderPlaced", 2)] {
+        assert!(dispatch.reads().reads(kind, ContractVersion::new(major, 0)), "{kind} {major}");
+    }
+    let poison = answer(&dispatch, "OrderPlaced", "1.0", "[]").await;
+    assert!(poison.starts_with("Park(\"the payload is not a OrderPlaced 1.0"), "{poison}");
+}
+
+#[test]
+fn a_chain_with_a_gap_a_cycle_or_two_ways_is_refused_by_name() {
+    let done = async |_: V3, _: Context| Ok(Outcome::Done);
+    let error = |builder: DispatchBuilder| builder.build().unwrap_err().to_string();
+    let gap = error(
+        Dispatch::builder()
+            .unknown(UnknownPolicy::Park)
+            .upcast(|V1 { order: _ }| Ok(V2 { order: 1 })),
+    );
+    assert_eq!(
+        gap,
+        "OrderPlaced 1.0 is made a OrderPlaced 2.0, which has neither a handler nor an upcaster"
+    );
+    let back = raising().upcast(|V3 { order, .. }| Ok(Ordered(order.to_string())));
+    assert!(error(back).ends_with("go round in a circle"));
+    let two = raising().on(done).upcast(|V2 { order }| Ok(V3 { order, currency: String::new() }));
+    assert_eq!(
+        error(two),
+        "OrderPlaced 2.0 and OrderPlaced 2.0 have a handler or upcaster each: one takes every 2.x"
+    );
+    let both = raising().on(done).on(async |_: V1Later, _| Ok(Outcome::Done));
+    assert!(error(both).starts_with("OrderPlaced 1.0 and OrderPlaced 1.3 have"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bluegreen_core::ContractVersion;
 
-use super::{Answer, Handler};
+use super::Answer;
 use crate::{Context, HandlerError, Outcome};
 
 /// What becomes of a message whose type or major version has no handler.
@@ -44,7 +44,7 @@ impl UnknownPolicy {
 
 /// The handler of [`UnknownPolicy::Fallback`].
 #[derive(Clone)]
-pub struct Fallback(Handler);
+pub struct Fallback(Arc<dyn Fn(Context) -> Answer + Send + Sync>);
 
 impl fmt::Debug for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
