@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bluegreen_core::{Backoff, Clock};
 
-use crate::Bodies;
+use crate::{Bodies, WriteGate};
 
 /// The longest time that a message can be hidden, counted from its receive (AWS's limit).
 pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
@@ -186,6 +186,8 @@ pub struct ProducerConfig {
     pub max_size: usize,
     /// How long a send may take, the SDK's own tries included. Default: 5 s.
     pub call_timeout: Duration,
+    /// Which versions of messages are written. Default: none, each is written as it is.
+    pub write_gate: Option<WriteGate>,
     /// Where the time stamps come from. Default: the system.
     pub clock: Clock,
     /// Seeds the identifiers of messages; nothing seeds them at random. Default: nothing.
@@ -197,6 +199,7 @@ impl Default for ProducerConfig {
         Self {
             max_size: LARGEST_MESSAGE,
             call_timeout: Duration::from_secs(5),
+            write_gate: None,
             clock: Clock::system(),
             seed: None,
         }
@@ -208,6 +211,13 @@ impl ProducerConfig {
         with_max_size, max_size: usize;
         with_call_timeout, call_timeout: Duration;
         with_clock, clock: Clock;
+    }
+
+    /// The same with a [`write_gate`](Self::write_gate).
+    #[must_use]
+    pub fn with_write_gate(mut self, gate: WriteGate) -> Self {
+        self.write_gate = Some(gate);
+        self
     }
 
     /// The same with a seed for the identifiers of messages: for tests only.

@@ -16,6 +16,7 @@ mod producer;
 mod queues;
 mod route;
 mod sqs;
+mod write_gate;
 
 pub use bodies::Bodies;
 pub use config::{ConfigError, ConsumerConfig, ProducerConfig};
@@ -32,3 +33,4 @@ pub use producer::{Producer, SendError, Sent};
 pub use queues::{Queues, Subscription};
 pub use route::route;
 pub use sqs::attributes;
+pub use write_gate::{StepDownError, WriteGate, WriteGateBuilder, WriteGateError};

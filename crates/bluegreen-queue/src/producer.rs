@@ -2,12 +2,14 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_sqs::Client;
-use bluegreen_core::{Color, Following, Revision};
+use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision};
 
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Sqs};
-use crate::{ConfigError, Envelope, EnvelopeError, Message, ProducerConfig, Queues, route};
+use crate::{
+    ConfigError, Envelope, EnvelopeError, Message, ProducerConfig, Queues, StepDownError, route,
+};
 
 /// Sends messages in their envelope to the queue of the color that should handle them. Cheap to
 /// clone; one call to SQS a message.
@@ -34,6 +36,8 @@ pub struct Sent {
     pub message_id: String,
     /// The color whose queue it went to; nothing for a shared queue.
     pub color: Option<Color>,
+    /// The version in which it was written.
+    pub version: ContractVersion,
 }
 
 impl Producer {
@@ -57,7 +61,7 @@ impl Producer {
         Ok(Self { inner: Arc::new(Inner { sqs, queues, following, color, config, random }) })
     }
 
-    /// Sends a message. With a queue for each color, `key` [decides](crate::route) between them:
+    /// Sends a message, in the version that the [write gate](crate::WriteGate) allows. With a queue for each color, `key` [decides](crate::route) between them:
     /// messages of one key go to the same color as long as the share does. While no deployment is
     /// known that is the producer's own color. On FIFO queues the key is also the message group.
     ///
@@ -82,30 +86,36 @@ impl Producer {
                 (urls.get(color), Some(color))
             }
         };
-        let revision =
-            known.map(|known| known.revision()).filter(|known| *known >= Revision::FIRST);
         let id = self.id();
         let fifo = is_fifo(url).then(|| fifo(key, &id)).transpose()?;
-        let body = self.envelope(message, id, revision)?.to_string();
+        let envelope = self.envelope(message, id, known.as_deref())?;
+        let (version, body) = (envelope.version(), envelope.to_string());
         let (size, limit) = (body.len(), inner.config.max_size);
         if size > limit {
             return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
         }
         let attributes = Attributes::default();
         let message_id = inner.sqs.send(Outgoing { url, body, attributes, fifo }).await?;
-        Ok(Sent { message_id, color })
+        Ok(Sent { message_id, color, version })
     }
 
     fn envelope<M: Message>(
         &self,
         message: &M,
         id: String,
-        revision: Option<Revision>,
-    ) -> Result<Envelope, EnvelopeError> {
-        let envelope = Envelope::new(message, self.inner.config.clock.now())?
-            .with_id(id)
-            .with_color(self.inner.color);
-        Ok(match revision {
+        known: Option<&Deployment>,
+    ) -> Result<Envelope, SendError> {
+        let now = self.inner.config.clock.now();
+        let envelope = match &self.inner.config.write_gate {
+            Some(gate) => {
+                let written = gate.write(message, known)?;
+                Envelope::from_json(M::TYPE, written.version, &written.payload, now)?
+            }
+            None => Envelope::new(message, now)?,
+        };
+        let envelope = envelope.with_id(id).with_color(self.inner.color);
+        let revision = known.map(Deployment::revision);
+        Ok(match revision.filter(|revision| *revision >= Revision::FIRST) {
             Some(revision) => envelope.with_revision(revision),
             None => envelope,
         })
@@ -135,6 +145,13 @@ pub enum SendError {
         /// What is wrong with it.
         #[from]
         source: EnvelopeError,
+    },
+    /// The message cannot be written in the version that its readers understand.
+    #[error("the message has no version that its readers understand")]
+    Gated {
+        /// Which version, and why.
+        #[from]
+        source: StepDownError,
     },
     /// The message is larger than allowed.
     #[error("a message {kind} of {size} bytes is larger than the {limit} bytes allowed")]

@@ -1,10 +1,14 @@
 //! What a producer sends, and where to.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bluegreen_core::{FollowConfig, Following, MemoryStore, Release, Revision, ServiceIdentity};
+use bluegreen_core::{
+    ContractVersion, Deployment, FollowConfig, Following, MemoryStore, Reads, Release, Revision,
+    Roster, RosterConfig, ServiceIdentity, Stop, update,
+};
 use bluegreen_local::{Calls, Fault, Rule, Service};
-use bluegreen_queue::{Envelope, Producer, ProducerConfig, Queues, SendError};
+use bluegreen_queue::{Envelope, Message, Producer, ProducerConfig, Queues, SendError, WriteGate};
 
 use crate::shop::{Blue, Green, Order, Shop, following, key};
 
@@ -64,6 +68,70 @@ async fn without_a_known_deployment_the_own_color_is_the_target() {
     assert_eq!(sent.color, Some(Blue));
     let body = shop.look(&shop.urls.blue).await.remove(0).body.unwrap();
     assert_eq!(body.parse::<Envelope>().unwrap().revision(), None);
+}
+
+/// The same with a currency, which version 1 has no room for.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct OrderWithCurrency {
+    order: String,
+    currency: String,
+}
+
+impl Message for OrderWithCurrency {
+    const TYPE: &str = "OrderPlaced";
+    const VERSION: ContractVersion = ContractVersion::new(2, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_returns_to_the_old_version_at_once_when_the_old_release_may_come_back() {
+    let shop = Shop::open().await;
+    let store = Arc::new(MemoryStore::new());
+    let alone = Deployment::first(key(), Green, Release::new("2").unwrap());
+    update(&store, &key(), |_| Ok(alone.clone())).await.unwrap();
+    let green = ServiceIdentity::new(key(), Green, Release::new("2").unwrap(), "green-1");
+    let reads = Reads::default().with("OrderPlaced", ContractVersion::new(2, 0));
+    let config = FollowConfig::default().with_reads(reads).with_clock(shop.world.clock());
+    let (following, follower) = Following::new(Arc::clone(&store), green, config).unwrap();
+    let config = RosterConfig::default().with_clock(shop.world.clock());
+    let (roster, lookout) = Roster::new(Arc::clone(&store), key(), config).unwrap();
+    tokio::spawn(follower.run(Stop::never()));
+    let sample = || OrderWithCurrency { order: "a".to_owned(), currency: "EUR".to_owned() };
+    let gate = WriteGate::builder(roster)
+        .newest::<OrderWithCurrency>()
+        .step_down(sample(), &["currency"], |new: OrderWithCurrency| Ok(an(&new.order)))
+        .build()
+        .unwrap();
+    let config = ProducerConfig::default().with_write_gate(gate);
+    let client = shop.world.sqs_as("green");
+    let producer =
+        Producer::new(client, shop.separate(), following.clone(), Green, config).unwrap();
+    let version = async || {
+        let sent = producer.send(&sample(), "k").await.unwrap();
+        sent.version.to_string()
+    };
+    following.known().await;
+    assert_eq!(version().await, "1.0", "nobody has looked who lives");
+    tokio::spawn(lookout.run(Stop::never()));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(version().await, "2.0", "green is alone");
+    let back =
+        |now: Option<&Deployment>| Ok(now.unwrap().begin(Blue, Release::new("1").unwrap())?);
+    update(&store, &key(), back).await.unwrap();
+    let mut changes = following.clone();
+    while changes.changed().await.phase().candidate().is_none() {}
+    assert_eq!(
+        version().await,
+        "1.0",
+        "no process of blue lives yet, and what it reads is unknown"
+    );
+    let sent: Envelope = loop {
+        // The queue of green, which serves: the last of the three.
+        let found = shop.look(&shop.urls.green).await;
+        if let Some(last) = found.last() {
+            break last.body().unwrap().parse().unwrap();
+        }
+    };
+    assert_eq!(sent.read::<Order>().unwrap(), an("a"));
 }
 
 #[tokio::test(start_paused = true)]
