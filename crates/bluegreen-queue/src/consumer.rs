@@ -21,7 +21,7 @@ pub use report::ConsumerReport;
 
 use crate::sqs::Sqs;
 use crate::{
-    ConfigError, ConsumerConfig, Context, Dispatch, Flow, HandlerError, Outcome, Subscription, gate,
+    ConfigError, ConsumerConfig, Context, Dispatch, Flow, HandlerError, Outcome, Subscription,
 };
 use process::Worker;
 use report::Counters;
@@ -31,7 +31,7 @@ use report::Counters;
 /// What it guarantees: a message is deleted only after its handler answered
 /// [`Outcome::Done`] or after it was sent elsewhere; a failed one is shown again after a delay that
 /// grows with each receive and is never zero; a slow one holds only its own permit; nothing at all
-/// is received while the [gate](gate) is closed. At-least-once is SQS's own promise, and stays so.
+/// is received while the [gate](crate::gate()) is closed. At-least-once is SQS's own promise, and stays so.
 #[derive(Debug)]
 #[must_use = "nothing is received until it runs"]
 pub struct Consumer<S = Dispatch> {
@@ -72,7 +72,7 @@ impl ConsumerHandle {
     /// What the gate says now.
     #[must_use]
     pub fn flow(&self) -> Flow {
-        gate(self.following.phase(), self.subscription.color, self.subscription.side)
+        self.subscription.flow(self.following.phase())
     }
 
     /// What was done so far.

@@ -37,6 +37,9 @@ pub enum Flow {
 /// The row of *own* is the point: ECS starts the workers of a new color at once, long before anybody
 /// has decided that they get work.
 ///
+/// An adopted queue is left alone, too, for as long as a process of its color
+/// [lives](crate::Subscription::adopted); that is no question of the phase.
+///
 /// The other color's queue is left alone for as long as a shift lasts, even at share 0. A process
 /// that has not followed the step from 0 to 1 % yet would otherwise take the first messages of the
 /// candidate, which it may not understand.

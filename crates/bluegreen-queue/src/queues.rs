@@ -1,9 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bluegreen_core::{ByColor, Color};
+use bluegreen_core::{ByColor, Color, Phase, Roster};
 
-use crate::{ConfigError, QueueSide};
+use crate::{ConfigError, Flow, QueueSide, gate};
 
 /// The URLs of a queue: one for each color, or one for both.
 ///
@@ -37,13 +37,15 @@ fn not_queues(found: &dyn fmt::Debug) -> ConfigError {
 /// Which queue a consumer reads, and where it sends what it does not handle itself.
 ///
 /// ```
-/// # use bluegreen_core::{ByColor, Color};
+/// # use bluegreen_core::{ByColor, Color, Roster};
 /// # use bluegreen_queue::{Queues, Subscription};
+/// # fn example(roster: Roster) {
 /// let queues = Queues::Separate(ByColor::from_fn(|color| format!("https://sqs/1/orders-{color}")));
 /// let own = Subscription::own(&queues, Color::Green, "https://sqs/1/orders-dead");
-/// let adopted = Subscription::adopted(&queues, Color::Green, "https://sqs/1/orders-dead");
+/// let adopted = Subscription::adopted(&queues, Color::Green, "https://sqs/1/orders-dead", roster);
 /// # assert!(adopted.is_some());
 /// # let _ = own;
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -53,6 +55,8 @@ pub struct Subscription {
     /// Where passing on goes to; nothing where the other color reads this queue anyway.
     pub(crate) other: Option<Arc<str>>,
     pub(crate) dead_letters: Arc<str>,
+    /// Who lives, where that decides.
+    pub(crate) roster: Option<Roster>,
 }
 
 impl Subscription {
@@ -67,14 +71,21 @@ impl Subscription {
             Queues::Shared(url) => (QueueSide::Shared, url, None),
         };
         let (url, dead_letters) = (url.as_str().into(), dead_letters.into());
-        Self { color, side, url, other, dead_letters }
+        Self { color, side, url, other, dead_letters, roster: None }
     }
 
-    /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone,
-    /// so that nothing is stranded there after a rollback or a commit. Nothing where the queue is
-    /// shared.
+    /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone
+    /// and no process of the other lives, so that nothing is stranded there after a rollback or a
+    /// commit. While one lives it finishes its queue itself: it reads what is there for certain,
+    /// and whatever was received here, if only to look at it, would be hidden from it. Nothing
+    /// where the queue is shared.
     #[must_use]
-    pub fn adopted(queues: &Queues, color: Color, dead_letters: &str) -> Option<Self> {
+    pub fn adopted(
+        queues: &Queues,
+        color: Color,
+        dead_letters: &str,
+        roster: Roster,
+    ) -> Option<Self> {
         match queues {
             Queues::Separate(urls) => Some(Self {
                 color,
@@ -82,9 +93,24 @@ impl Subscription {
                 url: urls.get(color.other()).as_str().into(),
                 other: None,
                 dead_letters: dead_letters.into(),
+                roster: Some(roster),
             }),
             Queues::Shared(_) => None,
         }
+    }
+
+    /// How much may be taken now.
+    pub(crate) fn flow(&self, phase: Option<Phase>) -> Flow {
+        match gate(phase, self.color, self.side) {
+            Flow::Open if self.side == QueueSide::Other && !self.is_left() => Flow::Closed,
+            flow => flow,
+        }
+    }
+
+    /// Whether no process of the other color lives. Nobody knows before the first look.
+    fn is_left(&self) -> bool {
+        let members = self.roster.as_ref().and_then(Roster::members);
+        members.is_some_and(|members| members.living.iter().all(|one| one.color == self.color))
     }
 
     /// Refuses URLs that cannot be meant, such as those of a map that lacks a key.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bluegreen_core::{
-    Deployment, FollowConfig, Following, MemoryStore, Release, ServiceIdentity, Share, Stop, update,
+    Deployment, FollowConfig, Following, Member, Members, MemoryStore, Reads, Release, Roster,
+    RosterConfig, ServiceIdentity, Share, Stop, Store as _, update,
 };
 use bluegreen_local::{Calls, Service};
 use bluegreen_queue::{ConsumerConfig, Flow, Outcome, Queues, Subscription, UnknownPolicy};
@@ -128,7 +129,8 @@ async fn after_the_switch_the_old_color_finishes_its_queue_and_the_new_one_may_a
     // Not before the old color cannot be asked back.
     for (deployment, adopted) in [(shifted, 0), (committed, 2)] {
         let (log, phase) = (Log::default(), deployment.phase());
-        let other = Subscription::adopted(&shop.separate(), Green, &shop.dead).unwrap();
+        let nobody = Roster::fixed(Members::default());
+        let other = Subscription::adopted(&shop.separate(), Green, &shop.dead, nobody).unwrap();
         let dispatch = writing(&log, UnknownPolicy::Park);
         let green =
             shop.consume(other, Following::fixed(deployment), dispatch, ConsumerConfig::default());
@@ -136,6 +138,32 @@ async fn after_the_switch_the_old_color_finishes_its_queue_and_the_new_one_may_a
         green.stop(SOON).await;
         assert_eq!(log.len(), adopted, "{phase}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_not_adopted_while_a_process_of_its_own_color_lives() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let store = Arc::new(MemoryStore::new());
+    let clock = shop.world.clock();
+    let config = RosterConfig::default().with_clock(clock);
+    let (roster, lookout) = Roster::new(Arc::clone(&store), key(), config).unwrap();
+    let blue = ServiceIdentity::new(key(), Blue, Release::new("1").unwrap(), "blue-1");
+    let blue = Member::new(&blue, Reads::default(), Duration::from_secs(1000));
+    store.announce(&key(), &blue.announced(None, clock.now())).await.unwrap();
+    shop.put_orders(&shop.urls.blue, 3).await;
+    let other = Subscription::adopted(&shop.separate(), Green, &shop.dead, roster).unwrap();
+    let committed = Following::fixed(deployment(Some(1000)).commit().unwrap());
+    let dispatch = writing(&log, UnknownPolicy::Park);
+    let running = shop.consume(other, committed, dispatch, ConsumerConfig::default());
+    // Nobody has looked who lives; then somebody does, and blue lives.
+    seconds(30).await;
+    assert_eq!(running.handle.flow(), Flow::Closed);
+    tokio::spawn(lookout.run(Stop::never()));
+    seconds(30).await;
+    assert_eq!((running.handle.flow(), shop.calls(Green, "")), (Flow::Closed, 0));
+    store.withdraw(&key(), "blue-1").await.unwrap();
+    log.reach(3).await;
+    running.stop(SOON).await;
 }
 
 #[tokio::test(start_paused = true)]

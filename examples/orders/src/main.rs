@@ -17,7 +17,7 @@ use bluegreen::items::{Table, TableConfig};
 use bluegreen::metrics::Metrics;
 use bluegreen::queue::{Consumer, ConsumerConfig, Producer, ProducerConfig, Subscription};
 use bluegreen::shutdown::{Level, Lifecycle, LifecycleConfig, ShutdownReport};
-use bluegreen::{FollowConfig, Following, ServiceIdentity};
+use bluegreen::{FollowConfig, Following, Roster, RosterConfig, ServiceIdentity};
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tracing_subscriber::EnvFilter;
@@ -55,8 +55,10 @@ async fn serve() -> Result<ShutdownReport> {
     let mut app = Lifecycle::new(LifecycleConfig::default())?;
     let store = settings.open_store(&dynamodb)?;
     let follow = FollowConfig::default().with_reads(contracts.reads());
+    let (roster, lookout) = Roster::new(store.clone(), me.key.clone(), RosterConfig::default())?;
     let (following, follower) = Following::new(store, me.clone(), follow)?;
     app.spawn(Level::Support, "follower", |stop| follower.run(stop));
+    app.spawn(Level::Support, "lookout", |stop| lookout.run(stop));
 
     // What this service does.
     let items = TableConfig::default().with_schema(contracts.schema());
@@ -74,9 +76,10 @@ async fn serve() -> Result<ShutdownReport> {
         )?,
     };
 
-    // Its own color's queue, and the other's once that color cannot be asked back.
+    // Its own color's queue, and the other's once that color is gone for good.
     let own = Subscription::own(&queues.orders(), me.color, &queues.dead_letters);
-    let adopted = Subscription::adopted(&queues.orders(), me.color, &queues.dead_letters);
+    let dead_letters = &queues.dead_letters;
+    let adopted = Subscription::adopted(&queues.orders(), me.color, dead_letters, roster);
     for queue in [Some(own), adopted].into_iter().flatten() {
         let name = format!("consumer of {}", queue.url());
         let dispatch = orders.dispatch()?;

@@ -11,7 +11,7 @@ use bluegreen::queue::{
 };
 use bluegreen::{
     ByColor, Clock, Color, ContractVersion, Deployment, FollowConfig, Following, MemoryStore,
-    Release, ServiceIdentity, ServiceKey, Share, Stop, UpdateError, update,
+    Release, Roster, RosterConfig, ServiceIdentity, ServiceKey, Share, Stop, UpdateError, update,
 };
 use bluegreen_local::World;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,10 @@ async fn a_rollback_leaves_no_message_behind_and_none_is_handled_twice() -> Resu
         let sqs = world.sqs();
         producers.push(Producer::new(sqs, queues.clone(), following.clone(), color, config)?);
         let own = Subscription::own(&queues, color, &urls[2]);
-        let adopted = Subscription::adopted(&queues, color, &urls[2]);
+        let config = RosterConfig::default().with_clock(world.clock());
+        let (roster, lookout) = Roster::new(Arc::clone(&store), service.clone(), config)?;
+        tokio::spawn(lookout.run(stop.clone()));
+        let adopted = Subscription::adopted(&queues, color, &urls[2], roster);
         for queue in [Some(own), adopted].into_iter().flatten() {
             let handled = Arc::clone(&handled);
             let dispatch = Dispatch::builder()

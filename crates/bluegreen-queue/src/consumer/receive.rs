@@ -13,7 +13,7 @@ use super::running::{Running, Waiting};
 use crate::allowance::{Allowance, allowance};
 use crate::queues::is_fifo;
 use crate::sqs::{BATCH, CallError, Received};
-use crate::{Context, Flow, HandlerError, Outcome, gate};
+use crate::{Context, Flow, HandlerError, Outcome};
 
 /// The pause after an empty receive that did not wait.
 const SHORT_POLL_PAUSE: Duration = Duration::from_millis(200);
@@ -136,7 +136,7 @@ where
         let flow = if self.is_ending() || *self.paused.borrow() {
             Flow::Closed
         } else {
-            gate(self.following.phase(), subscription.color, subscription.side)
+            subscription.flow(self.following.phase())
         };
         let receiver = &mut self.receiver;
         if flow != receiver.flow {

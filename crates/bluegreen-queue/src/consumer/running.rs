@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bluegreen_core::{Following, Stop};
+use bluegreen_core::{Following, Roster, Stop};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ pub(super) struct Running<S> {
     pub(super) config: ConsumerConfig,
     pub(super) following: Following,
     pub(super) paused: watch::Receiver<bool>,
+    roster: Option<Roster>,
     pub(super) random: fastrand::Rng,
     pub(super) receiver: Receiver,
     pub(super) handlers: JoinSet<Finished>,
@@ -103,6 +104,7 @@ where
         Self {
             receiver: Receiver::new(random.f64(), config.slice),
             leases: Leases::new(config.visibility),
+            roster: worker.subscription.roster.clone(),
             deletes: Batch::new(config.flush_age),
             hides: Batch::new(config.flush_age),
             extending: HashMap::new(),
@@ -159,6 +161,7 @@ where
             result = Poll::answer(&mut self.receiver.poll) => Wake::Polled(result),
             _ = self.following.changed() => Wake::Look,
             Ok(()) = self.paused.changed() => Wake::Look,
+            () = changed(&mut self.roster) => Wake::Look,
             () = until(next) => Wake::Look,
         }
     }
@@ -239,6 +242,13 @@ where
             // Panics are caught within the task, so only the end of the runtime can do this.
             Err(error) => tracing::error!(%error, "the task of a handler was lost"),
         }
+    }
+}
+
+async fn changed(roster: &mut Option<Roster>) {
+    match roster {
+        Some(roster) => roster.changed().await,
+        None => std::future::pending().await,
     }
 }
 
