@@ -90,6 +90,7 @@ macro_rules! with {
         }
     )*};
 }
+pub(crate) use with;
 
 impl ConsumerConfig {
     with! {

@@ -17,7 +17,8 @@ pub enum Outcome {
     /// With a queue for each color it is sent to the other one's, at most
     /// [`max_passes`](crate::ConsumerConfig::max_passes) times in its life. On a queue that both
     /// read it is hidden for [`pass_delay`](crate::ConsumerConfig::pass_delay) in the hope that the
-    /// other color receives it next. Where passing on has no chance left it is parked.
+    /// other color receives it next, which is [as likely](crate::pass_chance) as its share. Where
+    /// passing on has no chance left it is parked.
     PassOn,
 }
 

@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use tokio::time::timeout;
 
+use crate::Depth;
 use attributes::Attributes;
 pub(crate) use error::{CallError, Refusal};
 
@@ -87,6 +88,23 @@ impl Sqs {
             .send();
         let answer = within(self.limit.saturating_add(wait), call).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+    }
+
+    /// How many messages a queue has, as far as SQS tells.
+    pub(crate) async fn depth(&self, url: &str) -> Result<Depth, CallError> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = self.client.get_queue_attributes().queue_url(url);
+        let call = call.set_attribute_names(Some(names.to_vec())).send();
+        let found = within(self.limit, call).await?.attributes.unwrap_or_default();
+        let [visible, in_flight, delayed] = names.map(|name| {
+            let text = found.get(&name).ok_or_else(|| CallError::unanswered(name.as_str()))?;
+            text.parse().map_err(|_| CallError::unanswered(name.as_str()))
+        });
+        Ok(Depth { visible: visible?, in_flight: in_flight?, delayed: delayed? })
     }
 
     /// Deletes up to ten messages.

@@ -9,6 +9,7 @@
 #[cfg(feature = "metrics")]
 mod counters;
 mod dispatching;
+mod draining;
 mod failures;
 mod fifo;
 mod gates;

@@ -123,6 +123,30 @@ mod tests {
     }
 
     #[test]
+    fn on_a_shared_queue_passing_on_succeeds_as_often_as_the_docs_say() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for (per_mille, receive_budget) in [(10, 20), (100, 5), (500, 5), (500, 3), (900, 3)] {
+            let share = bluegreen_core::Share::per_mille(per_mille).unwrap();
+            let rules = Rules { receive_budget, ..RULES(QueueSide::Shared) };
+            // We got it first and do not know it; whether we get it again is the share's to say.
+            let mut succeeds = || {
+                (1..).find_map(|receive_count| {
+                    if receive_count > 1 && share.covers(random.u64(..)) {
+                        return Some(true);
+                    }
+                    let facts = Facts { receive_count, passes: 0 };
+                    let parked = rules.decide(&Ok(Outcome::PassOn), facts, 0);
+                    matches!(parked, Decision::Park(_)).then_some(false)
+                })
+            };
+            let found = (0..20_000).filter(|_| succeeds() == Some(true)).count();
+            let expected = crate::pass_chance(share, receive_budget) * 20_000.0;
+            let found = f64::from(u32::try_from(found).unwrap());
+            assert!((found - expected).abs() < 300.0, "{share}: {found} for {expected}");
+        }
+    }
+
+    #[test]
     fn no_time_becomes_zero_seconds_or_more_than_is_left() {
         let hour = Duration::from_secs(3600);
         let table = [

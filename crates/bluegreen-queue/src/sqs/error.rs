@@ -40,6 +40,12 @@ impl CallError {
         Self { source: elapsed.into(), retryable: true, code: None }
     }
 
+    /// An answer that lacks what was asked for; nothing may be concluded from it.
+    pub(super) fn unanswered(what: &str) -> Self {
+        let source = format!("the answer says nothing usable about {what}").into();
+        Self { source, retryable: true, code: None }
+    }
+
     pub(super) fn unbuilt(error: BuildError) -> Self {
         Self { source: error.into(), retryable: false, code: None }
     }
