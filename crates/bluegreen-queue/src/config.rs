@@ -17,6 +17,9 @@ pub struct ConsumerConfig {
     /// How many messages are handled at once, 1 to 100,000. No more are received than there is
     /// room for. Default: 10.
     pub concurrency: u32,
+    /// How many receives may be open at once, 1 to 100: more than one only while they come back
+    /// full and there is room for ten messages more. Default: 8.
+    pub max_receives: u32,
     /// How long an empty receive waits for messages, in whole seconds: 0 to AWS's 20 s. Shorter
     /// costs more receives. Default: 20 s.
     pub wait: Duration,
@@ -28,8 +31,8 @@ pub struct ConsumerConfig {
     /// 12 h. Default: from 2 s to 15 min.
     pub backoff: Backoff,
     /// How often a message may be received in the hope that the other color gets it, before it is
-    /// parked; from 1. Above the queue's `maxReceiveCount` SQS moves it away first, without a
-    /// reason. Default: 5.
+    /// parked; from 1. Where the queue has a redrive policy, its `maxReceiveCount` bounds it.
+    /// Default: 5.
     pub receive_budget: u32,
     /// How often a message may be sent to the other color's queue before it is parked. Default: 2.
     pub max_passes: u32,
@@ -47,11 +50,14 @@ pub struct ConsumerConfig {
     /// in the very moment of giving up stays hidden for `visibility`. Default: 1 s.
     pub poll_grace: Duration,
     /// The period of time slices, in which a candidate on a shared queue gets fractions of a
-    /// permit. 1 s to 5 min. Default: 10 s.
+    /// permit, and its share of the waiting on an idle queue. 1 s to 5 min; the clocks of a fleet
+    /// should agree within a small part of it. Default: 10 s.
     pub slice: Duration,
     /// How long a call to SQS may take beyond `wait`, the SDK's own tries included; a heartbeat no
     /// longer than a fifth of `visibility`. Default: 5 s.
     pub call_timeout: Duration,
+    /// Where the wall time comes from that time slices begin with. Default: the system.
+    pub clock: Clock,
     /// How bodies are read. Default: everything that says its type and version itself.
     pub bodies: Bodies,
     /// Seeds jitter; nothing seeds it at random. Default: nothing.
@@ -63,6 +69,7 @@ impl Default for ConsumerConfig {
         let backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(15 * 60));
         Self {
             concurrency: 10,
+            max_receives: 8,
             wait: Duration::from_secs(20),
             visibility: Duration::from_secs(30),
             backoff: backoff.unwrap_or_default(),
@@ -74,6 +81,7 @@ impl Default for ConsumerConfig {
             poll_grace: Duration::from_secs(1),
             slice: Duration::from_secs(10),
             call_timeout: Duration::from_secs(5),
+            clock: Clock::system(),
             bodies: Bodies::default(),
             seed: None,
         }
@@ -95,6 +103,7 @@ pub(crate) use with;
 impl ConsumerConfig {
     with! {
         with_concurrency, concurrency: u32;
+        with_max_receives, max_receives: u32;
         with_wait, wait: Duration;
         with_visibility, visibility: Duration;
         with_backoff, backoff: Backoff;
@@ -105,6 +114,7 @@ impl ConsumerConfig {
         with_flush_age, flush_age: Duration;
         with_poll_grace, poll_grace: Duration;
         with_slice, slice: Duration;
+        with_clock, clock: Clock;
         with_call_timeout, call_timeout: Duration;
     }
 
@@ -127,6 +137,9 @@ impl ConsumerConfig {
         let whole = |time: Duration| time.subsec_nanos() == 0;
         if !(1..=100_000).contains(&self.concurrency) {
             return Err(ConfigError::new("concurrency", &self.concurrency, "1 to 100000"));
+        }
+        if !(1..=100).contains(&self.max_receives) {
+            return Err(ConfigError::new("max_receives", &self.max_receives, "1 to 100"));
         }
         if self.receive_budget == 0 {
             return Err(ConfigError::new("receive_budget", &self.receive_budget, "at least 1"));
@@ -264,6 +277,7 @@ mod tests {
         assert_eq!(config().check(), Ok(()));
         let table = [
             (config().with_concurrency(0), "concurrency of 0 does"),
+            (config().with_max_receives(0), "max_receives of 0 does"),
             (config().with_wait(Duration::from_secs(21)), "wait of 21s does"),
             (config().with_wait(Duration::from_millis(1500)), "wait of 1.5s does"),
             (config().with_visibility(Duration::from_secs(1)), "visibility of 1s does"),

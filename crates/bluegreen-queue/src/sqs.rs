@@ -107,6 +107,15 @@ impl Sqs {
         Ok(Depth { visible: visible?, in_flight: in_flight?, delayed: delayed? })
     }
 
+    /// How often SQS hands a message out before it moves it away; nothing where it never does.
+    pub(crate) async fn max_receive_count(&self, url: &str) -> Result<Option<u32>, CallError> {
+        let call = self.client.get_queue_attributes().queue_url(url);
+        let call = call.attribute_names(QueueAttributeName::RedrivePolicy).send();
+        let found = within(self.limit, call).await?.attributes.unwrap_or_default();
+        let policy = found.get(&QueueAttributeName::RedrivePolicy);
+        Ok(policy.and_then(|policy| max_receive_count(policy)))
+    }
+
     /// Deletes up to ten messages.
     pub(crate) async fn delete(
         &self,
@@ -172,6 +181,14 @@ async fn within<T, E: Into<CallError>>(
         Ok(answered) => answered.map_err(Into::into),
         Err(elapsed) => Err(CallError::timed_out(elapsed)),
     }
+}
+
+/// The number in a redrive policy, which AWS writes with and without quotes.
+fn max_receive_count(policy: &str) -> Option<u32> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let count = policy.get("maxReceiveCount")?;
+    let number = count.as_u64().or_else(|| count.as_str()?.parse().ok())?;
+    u32::try_from(number).ok()
 }
 
 fn integer(number: u32) -> i32 {

@@ -188,3 +188,29 @@ async fn entries_of_a_delete_that_fail_are_deleted_again() {
     driver.await.unwrap().unwrap();
     assert_eq!((log.len(), shop.counts(&shop.urls.blue).await), (10, (0, 0)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn on_the_last_receive_that_the_queue_allows_a_message_is_parked_with_its_reason() {
+    use aws_sdk_sqs::types::QueueAttributeName::{QueueArn, RedrivePolicy};
+    let (shop, log) = (Shop::open().await, Log::default());
+    let sqs = shop.world.sqs_as("observer");
+    let arn = sqs.get_queue_attributes().queue_url(&shop.dead).attribute_names(QueueArn);
+    let arn = arn.send().await.unwrap().attributes.unwrap().remove(&QueueArn).unwrap();
+    let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": "3" }).to_string();
+    let set = sqs.set_queue_attributes().queue_url(&shop.urls.blue);
+    set.attributes(RedrivePolicy, policy).send().await.unwrap();
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        seen.add(context.receive_count().to_string());
+        std::future::ready(Err("no stock".into()))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    seconds(1_000).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((log.lines().join(" "), report.failed), ("1 2 3".to_owned(), 2));
+    let parked = shop.look(&shop.dead).await;
+    let reason = crate::shop::text(&parked[0], bluegreen_queue::attributes::REASON);
+    assert_eq!(reason, Some("its handler failed, the last of 3 times: no stock"));
+}

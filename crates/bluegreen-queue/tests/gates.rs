@@ -195,6 +195,55 @@ async fn on_a_shared_queue_the_share_bounds_what_a_candidate_has_in_hand() {
     }
 }
 
+/// How a queue that both colors read is shared by so many consumers of each: the messages that
+/// blue and green have handled.
+async fn split(blue: u64, green: u64, is_busy: bool, takes: Duration) -> (u64, u64) {
+    let shop = Shop::open().await;
+    let own = |color| Subscription::own(&shop.shared(), color, &shop.dead);
+    let consumers = (0..blue).map(|_| Blue).chain((0..green).map(|_| Green));
+    let running: Vec<_> = consumers
+        .map(|color| {
+            let dispatch = on(UnknownPolicy::Park, move |_, _| async move {
+                tokio::time::sleep(takes).await;
+                Ok(Outcome::Done)
+            });
+            let config = ConsumerConfig::default();
+            (color, shop.consume(own(color), following(Some(100)), dispatch, config))
+        })
+        .collect();
+    for n in 0..1_000 {
+        shop.put(&shop.urls.blue, &order(&n.to_string())).await;
+        if !is_busy {
+            tokio::time::sleep(Duration::from_millis(97)).await;
+        }
+    }
+    let handled = |of| {
+        let reports = running.iter().filter(move |(color, _)| *color == of);
+        reports.map(|(_, running)| running.handle.report().handled).sum::<u64>()
+    };
+    until(|| handled(Blue) + handled(Green) == 1_000).await;
+    (handled(Blue), handled(Green))
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_idle_queue_a_fleet_of_any_size_gets_its_share_at_most_and_never_nothing() {
+    for (blue, green) in [(1, 1), (3, 1), (1, 3), (1, 8)] {
+        let (_, got) = split(blue, green, false, Duration::from_millis(5)).await;
+        // A tenth is 100; a fifth more for receives that end a little later than their slice.
+        assert!((10..=120).contains(&got), "{blue} to {green}: {got} of 1000");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_busy_queue_each_fleet_gets_what_its_permits_handle() {
+    for (blue, green) in [(1, 1), (3, 1), (1, 3)] {
+        let (_, got) = split(blue, green, true, Duration::from_secs(1)).await;
+        // Ten permits a consumer of blue, one of green.
+        let expected = 1_000 * green / (10 * blue + green);
+        assert!(got.abs_diff(expected) <= expected / 5, "{blue} to {green}: {got}, not {expected}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receive_does_not_outlive_the_time_slice_it_was_made_in() {
     let (shop, log) = (Shop::open().await, Log::default());

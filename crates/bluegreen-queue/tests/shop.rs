@@ -143,7 +143,7 @@ impl Shop {
         config: ConsumerConfig,
     ) -> Running {
         let client = self.world.sqs_as(subscription_color(&subscription, self));
-        let config = config.with_seed(7);
+        let config = config.with_seed(7).with_clock(self.world.clock());
         let (handle, consumer) =
             Consumer::new(client, subscription, following, dispatch, config).unwrap();
         let (stopper, stop) = Stop::new();

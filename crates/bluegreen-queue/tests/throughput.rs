@@ -110,7 +110,8 @@ async fn an_idle_consumer_that_does_not_wait_makes_five_calls_a_second() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    assert!(shop.calls(Blue, "") <= 1, "{} calls in no time", shop.calls(Blue, ""));
+    // One asks for the redrive policy.
+    assert!(shop.calls(Blue, "") <= 2, "{} calls in no time", shop.calls(Blue, ""));
     seconds(60).await;
     let calls = shop.calls(Blue, "");
     assert!((290..=310).contains(&calls), "{calls}");
@@ -130,4 +131,42 @@ async fn nothing_more_is_received_while_deletes_are_far_behind() {
     drop(outage);
     log.reach(300).await;
     running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn receives_go_beside_each_other_only_while_they_come_back_full() {
+    use bluegreen_local::{Calls, Fault, Rule, Service};
+    let (shop, log) = (Shop::open().await, Log::default());
+    // Each receive takes 100 ms: one after another would fetch 100 messages a second.
+    let receives = Calls::to(Service::Sqs).operation("ReceiveMessage").access_key("blue");
+    let delay = Fault::Delay(Duration::from_millis(100));
+    let _slow = shop.world.faults().inject(Rule::new(receives, delay));
+    shop.put_orders(&shop.urls.blue, 2_000).await;
+    let begun = tokio::time::Instant::now();
+    let config = ConsumerConfig::default().with_concurrency(200).with_max_receives(8);
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    log.reach(2_000).await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}, as if one after another");
+    // Idle again, one receive waits and not eight.
+    seconds(60).await;
+    let before = shop.calls(Blue, "ReceiveMessage");
+    seconds(600).await;
+    let idle = shop.calls(Blue, "ReceiveMessage") - before;
+    assert!((28..=31).contains(&idle), "{idle} receives in ten idle minutes");
+    let report = running.stop(SOON).await;
+    assert_eq!((report.handled, report.released, report.lost_leases), (2_000, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn receives_beside_each_other_never_take_more_than_there_is_room_for() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 300).await;
+    let dispatch = on(UnknownPolicy::Park, |_, _| std::future::pending());
+    let config = ConsumerConfig::default().with_concurrency(73);
+    let running = shop.blue(dispatch, config);
+    seconds(60).await;
+    assert_eq!((shop.counts(&shop.urls.blue).await, log.len()), ((227, 73), 0));
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.released), (73, 73));
 }

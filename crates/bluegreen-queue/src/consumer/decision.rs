@@ -19,6 +19,8 @@ pub(super) struct Rules {
 pub(super) struct Facts {
     pub(super) receive_count: u32,
     pub(super) passes: u32,
+    /// The receive after which SQS moves the message away, without a reason.
+    pub(super) last_receive: Option<u32>,
 }
 
 /// What is to be done with a message.
@@ -34,6 +36,13 @@ pub(super) enum Decision {
     Pass,
     /// The other color may receive it after this time.
     Await(Duration),
+}
+
+impl Facts {
+    /// Whether nobody would see the message again if it were hidden now.
+    fn is_last(self) -> bool {
+        self.last_receive.is_some_and(|last| self.receive_count >= last)
+    }
 }
 
 impl Rules {
@@ -53,6 +62,10 @@ impl Rules {
             Ok(Outcome::RetryAfter(time)) => Decision::Retry(*time),
             Ok(Outcome::Park(reason)) => Decision::Park(reason.clone()),
             Ok(Outcome::PassOn) => self.pass_on(facts),
+            Err(error) if facts.is_last() => {
+                let receives = facts.receive_count;
+                Decision::Park(format!("its handler failed, the last of {receives} times: {error}"))
+            }
             Err(_) => Decision::Fail(self.delay(facts, entropy)),
         }
     }
@@ -69,7 +82,9 @@ impl Rules {
                 let passes = facts.passes;
                 Decision::Park(format!("neither color knows it: passed on {passes} times"))
             }
-            QueueSide::Other | QueueSide::Shared if facts.receive_count < self.receive_budget => {
+            QueueSide::Other | QueueSide::Shared
+                if facts.receive_count < self.receive_budget && !facts.is_last() =>
+            {
                 Decision::Await(self.pass_delay)
             }
             QueueSide::Other | QueueSide::Shared => {
@@ -116,10 +131,29 @@ mod tests {
             (QueueSide::Other, 5, 0, parked("the other color did not take it in 5 receives")),
         ];
         for (side, receive_count, passes, expected) in table {
-            let facts = Facts { receive_count, passes };
+            let facts = Facts { receive_count, passes, last_receive: None };
             let found = RULES(side).decide(&Ok(Outcome::PassOn), facts, 0);
             assert_eq!(found, expected, "{side:?} {facts:?}");
         }
+    }
+
+    #[test]
+    fn on_the_last_receive_before_sqs_moves_it_a_message_is_parked_with_its_reason() {
+        let at = |side, answer: Result<Outcome, HandlerError>, receive_count| {
+            let facts = Facts { receive_count, passes: 0, last_receive: Some(3) };
+            match RULES(side).decide(&answer, facts, u64::MAX) {
+                Decision::Park(reason) => reason,
+                other => format!("{other:?}"),
+            }
+        };
+        for side in [QueueSide::Own, QueueSide::Shared, QueueSide::Other] {
+            let failed = |receives| at(side, Err("no stock".into()), receives);
+            assert!(failed(2).starts_with("Fail("), "{}", failed(2));
+            assert_eq!(failed(3), "its handler failed, the last of 3 times: no stock");
+        }
+        assert_eq!(at(QueueSide::Shared, Ok(Outcome::PassOn), 2), "Await(30s)");
+        let late = at(QueueSide::Shared, Ok(Outcome::PassOn), 3);
+        assert_eq!(late, "the other color did not take it in 3 receives");
     }
 
     #[test]
@@ -134,7 +168,7 @@ mod tests {
                     if receive_count > 1 && share.covers(random.u64(..)) {
                         return Some(true);
                     }
-                    let facts = Facts { receive_count, passes: 0 };
+                    let facts = Facts { receive_count, passes: 0, last_receive: None };
                     let parked = rules.decide(&Ok(Outcome::PassOn), facts, 0);
                     matches!(parked, Decision::Park(_)).then_some(false)
                 })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::OnceCell;
 use tower_service::Service;
 
 use super::decision::{Decision, Facts, Rules};
@@ -24,6 +25,8 @@ pub(super) struct Worker {
     pub(super) counters: Arc<Counters>,
     rules: Rules,
     bodies: Bodies,
+    /// What the redrive policy of the queue allows, once that was asked.
+    last_receive: OnceCell<Option<u32>>,
 }
 
 /// A message that its handler has left.
@@ -51,7 +54,28 @@ impl Worker {
         counters: Arc<Counters>,
     ) -> Self {
         let rules = Rules::new(subscription.side, config);
-        Self { sqs, subscription, counters, rules, bodies: config.bodies.clone() }
+        Self {
+            sqs,
+            subscription,
+            counters,
+            rules,
+            bodies: config.bodies.clone(),
+            last_receive: OnceCell::new(),
+        }
+    }
+
+    /// Asks the queue once how often it hands a message out. Where it does not say, as for lack of
+    /// permission, the configured budget stands alone.
+    pub(super) async fn learn_redrive(&self) {
+        let ask = async || match self.sqs.max_receive_count(&self.subscription.url).await {
+            Ok(most) => most,
+            Err(error) => {
+                let url = &self.subscription.url;
+                tracing::warn!(%url, cause = %error.into_source(), "no redrive policy was read");
+                None
+            }
+        };
+        self.last_receive.get_or_init(ask).await;
     }
 
     /// Hands one message to the service and does what its answer asks for, up to the last step in
@@ -89,7 +113,8 @@ impl Worker {
         entropy: u64,
     ) -> (Count, Settlement) {
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
-        let facts = Facts { receive_count, passes };
+        let last_receive = self.last_receive.get().copied().flatten();
+        let facts = Facts { receive_count, passes, last_receive };
         let sent = match self.rules.decide(&answer, facts, entropy) {
             Decision::Delete => return (Count::Handled, Settlement::Delete),
             Decision::Retry(time) => return (Count::Retried, Settlement::Hide(time)),

@@ -1,9 +1,11 @@
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bluegreen_core::Backoff;
+use futures_util::future::{AbortHandle, Aborted, abortable};
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -13,7 +15,7 @@ use super::running::{Running, Waiting};
 use crate::allowance::{Allowance, allowance};
 use crate::queues::is_fifo;
 use crate::sqs::{BATCH, CallError, Received};
-use crate::{Context, Flow, HandlerError, Outcome};
+use crate::{ConsumerConfig, Context, Flow, HandlerError, Outcome};
 
 /// The pause after an empty receive that did not wait.
 const SHORT_POLL_PAUSE: Duration = Duration::from_millis(200);
@@ -24,10 +26,17 @@ const DELETES_BEHIND: u64 = 10;
 /// What the receiving side remembers.
 #[derive(Debug)]
 pub(super) struct Receiver {
-    pub(super) poll: Option<Poll>,
+    polls: Vec<Poll>,
+    pub(super) answers: FuturesUnordered<Answer>,
+    next_poll: u64,
+    /// How many receives may be open at once: one more after each that came back full, one after
+    /// any that did not.
+    parallel: u32,
+    /// Whether the last receive found all it asked for: more may be there.
+    is_busy: bool,
     flow: Flow,
     allowance: Allowance,
-    /// The start of the first time slice, different in each process.
+    /// The start of a time slice.
     origin: Instant,
     /// Since when there is room that is not used.
     room_since: Option<Instant>,
@@ -40,43 +49,41 @@ pub(super) struct Receiver {
 }
 
 /// A receive under way.
-pub(super) struct Poll {
+#[derive(Debug)]
+struct Poll {
+    number: u64,
     /// Whether the call may be on its way: before, it can be given up without a trace.
-    is_sent: bool,
-    answer: Pin<Box<dyn Future<Output = Result<Vec<Received>, CallError>> + Send>>,
+    is_sent: Arc<AtomicBool>,
+    abort: AbortHandle,
+    most: u32,
     waits: bool,
     /// When to give it up, once there is no wish for it any more.
     ends: Option<Instant>,
 }
 
-impl Poll {
-    /// The answer of the open receive; never, when none is open.
-    pub(super) async fn answer(poll: &mut Option<Self>) -> Result<Vec<Received>, CallError> {
-        match poll {
-            Some(open) => {
-                open.is_sent = true;
-                open.answer.as_mut().await
-            }
-            None => std::future::pending().await,
-        }
-    }
-}
+/// The answer of a receive, by its number; none, where it was given up.
+pub(super) type Polled = (u64, Result<Result<Vec<Received>, CallError>, Aborted>);
 
-impl fmt::Debug for Poll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poll").field("ends", &self.ends).finish_non_exhaustive()
-    }
-}
+type Answer = Pin<Box<dyn Future<Output = Polled> + Send>>;
 
 impl Receiver {
-    /// `phase` of the slice, from 0 to 1, in which this process begins.
-    pub(super) fn new(phase: f64, slice: Duration) -> Self {
-        let now = Instant::now();
+    /// The slices begin with the wall clock, so that those of a fleet coincide.
+    pub(super) fn new(config: &ConsumerConfig) -> Self {
+        let (now, wall) = (Instant::now(), config.clock.now());
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let position = since.as_nanos() % config.slice.as_nanos().max(1);
+        let position = Duration::from_nanos(u64::try_from(position).unwrap_or(0));
+        // Where the machine has not run for as long, the slice before the last began as well.
+        let origin = now.checked_sub(position).unwrap_or(now + config.slice - position);
         Self {
-            poll: None,
+            polls: Vec::new(),
+            answers: FuturesUnordered::new(),
+            next_poll: 0,
+            parallel: 1,
+            is_busy: false,
             flow: Flow::Closed,
-            allowance: Allowance { permits: 0, changes: None, shrinks: None },
-            origin: now.checked_sub(slice.mul_f64(phase)).unwrap_or(now),
+            allowance: allowance(Flow::Closed, 0, Duration::ZERO, config.slice),
+            origin,
             room_since: None,
             earliest: None,
             not_before: now,
@@ -86,11 +93,43 @@ impl Receiver {
         }
     }
 
+    /// Whether no receive is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.polls.is_empty()
+    }
+
+    /// Gives all open receives up at once.
+    pub(super) fn give_up(&mut self) {
+        self.polls.clear();
+        self.answers = FuturesUnordered::new();
+    }
+
     /// The next moment to look again.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        let ends = self.poll.as_ref().and_then(|poll| poll.ends);
+        let ends = self.polls.iter().filter_map(|poll| poll.ends).min();
         let earliest = self.earliest.filter(|earliest| *earliest > now);
         ends.into_iter().chain(earliest).chain(self.changes).min()
+    }
+
+    /// Ends the open receives that nobody wants any more.
+    fn end(&mut self, is_wanted: bool, now: Instant, grace: Duration) {
+        self.polls.retain_mut(|poll| {
+            if is_wanted {
+                poll.ends = None;
+                return true;
+            }
+            let is_sent = poll.is_sent.load(Ordering::Relaxed);
+            let stays = is_sent && *poll.ends.get_or_insert(now + grace) > now;
+            if !stays {
+                poll.abort.abort();
+            }
+            stays
+        });
+    }
+
+    /// What the open receives may bring.
+    fn reserved(&self) -> u32 {
+        self.polls.iter().map(|poll| poll.most).sum()
     }
 }
 
@@ -99,35 +138,45 @@ where
     S: Service<Context, Response = Outcome, Error = HandlerError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    /// Opens a receive when there is wish and room for one, and ends one that nobody wants.
+    /// Opens receives while there is wish and room for them, and ends those that nobody wants.
     pub(super) fn poll(&mut self, now: Instant) {
         let allowance = self.allow(now);
-        let receiver = &mut self.receiver;
-        if let Some(poll) = &mut receiver.poll {
-            let grace = now + self.config.poll_grace;
-            if allowance.permits > 0 {
-                poll.ends = None;
-            } else if !poll.is_sent || *poll.ends.get_or_insert(grace) <= now {
-                receiver.poll = None;
-            }
-            return;
+        self.receiver.end(allowance.permits > 0, now, self.config.poll_grace);
+        self.receiver.earliest = None;
+        while self.is_due(allowance, now) {
+            self.open(allowance);
         }
-        receiver.earliest = None;
-        let room = allowance.permits.saturating_sub(count(self.leases.len()));
+    }
+
+    /// Whether another receive is to be opened now.
+    fn is_due(&mut self, allowance: Allowance, now: Instant) -> bool {
+        let room = self.room(allowance);
+        let receiver = &mut self.receiver;
         let behind = self.unconfirmed > DELETES_BEHIND * u64::from(self.config.concurrency);
-        if room == 0 || behind {
+        // An idle queue is left to those who may wait.
+        let idle = !allowance.may_wait && !receiver.is_busy;
+        if room == 0 || behind || idle {
             receiver.room_since = None;
-            return;
+            return false;
+        }
+        if count(receiver.polls.len()) >= receiver.parallel {
+            return false;
         }
         let since = *receiver.room_since.get_or_insert(now);
         let full = room >= count(BATCH).min(allowance.permits);
+        if !full && !receiver.polls.is_empty() {
+            return false;
+        }
         let settled = if full { now } else { since + self.config.linger };
         let earliest = settled.max(receiver.not_before);
-        if earliest > now {
-            receiver.earliest = Some(earliest);
-        } else {
-            self.open(room, allowance);
-        }
+        receiver.earliest = Some(earliest).filter(|earliest| *earliest > now);
+        earliest <= now
+    }
+
+    /// How many messages more may come.
+    fn room(&self, allowance: Allowance) -> u32 {
+        let taken = count(self.leases.len()).saturating_add(self.receiver.reserved());
+        allowance.permits.saturating_sub(taken)
     }
 
     /// What this consumer may have in hand now.
@@ -149,34 +198,51 @@ where
         receiver.allowance
     }
 
-    fn open(&mut self, room: u32, allowance: Allowance) {
-        let most = room.min(count(BATCH));
+    fn open(&mut self, allowance: Allowance) {
+        let most = self.room(allowance).min(count(BATCH));
         // A receive that outlives its time slice would take what it may no longer keep.
-        let left = allowance.shrinks.map_or(u64::MAX, |left| left.as_secs());
+        let left = match allowance {
+            Allowance { may_wait: false, .. } => 0,
+            Allowance { shrinks, .. } => shrinks.map_or(u64::MAX, |left| left.as_secs()),
+        };
         let wait = Duration::from_secs(self.config.wait.as_secs().min(left));
         let visibility = u32::try_from(self.config.visibility.as_secs()).unwrap_or(u32::MAX);
-        let worker = Arc::clone(&self.worker);
-        let answer = Box::pin(async move {
+        let (worker, is_sent) = (Arc::clone(&self.worker), Arc::<AtomicBool>::default());
+        let sent = Arc::clone(&is_sent);
+        let (call, abort) = abortable(async move {
+            sent.store(true, Ordering::Relaxed);
+            worker.learn_redrive().await;
             worker.sqs.receive(&worker.subscription.url, most, wait, visibility).await
         });
-        self.receiver.room_since = None;
-        self.receiver.poll =
-            Some(Poll { is_sent: false, answer, waits: !wait.is_zero(), ends: None });
+        let receiver = &mut self.receiver;
+        let number = receiver.next_poll;
+        receiver.next_poll += 1;
+        receiver.room_since = None;
+        receiver.answers.push(Box::pin(async move { (number, call.await) }));
+        let waits = !wait.is_zero();
+        receiver.polls.push(Poll { number, is_sent, abort, most, waits, ends: None });
     }
 
-    pub(super) fn polled(
-        &mut self,
-        result: Result<Vec<Received>, CallError>,
-    ) -> Result<(), ConsumerError> {
+    pub(super) fn polled(&mut self, (number, result): Polled) -> Result<(), ConsumerError> {
         let now = Instant::now();
-        let waited = self.receiver.poll.take().is_some_and(|poll| poll.waits);
+        let place = self.receiver.polls.iter().position(|poll| poll.number == number);
+        let (Some(place), Ok(result)) = (place, result) else {
+            return Ok(());
+        };
+        let poll = self.receiver.polls.swap_remove(place);
         match result {
             Ok(messages) => {
                 self.worker.counters.one(Count::Receive);
-                self.receiver.failures = 0;
-                self.receiver.has_succeeded = true;
-                if messages.is_empty() && !waited {
-                    self.receiver.not_before = now + SHORT_POLL_PAUSE;
+                let receiver = &mut self.receiver;
+                receiver.failures = 0;
+                receiver.has_succeeded = true;
+                receiver.is_busy = count(messages.len()) >= poll.most;
+                receiver.parallel = match receiver.is_busy {
+                    true => (receiver.parallel + 1).min(self.config.max_receives),
+                    false => 1,
+                };
+                if messages.is_empty() && !poll.waits {
+                    receiver.not_before = now + SHORT_POLL_PAUSE;
                 }
                 self.take(messages, now);
                 Ok(())
@@ -198,6 +264,7 @@ where
         let pause = (bound + jitter) / 2;
         tracing::warn!(%url, error = %source, ?pause, "a receive failed");
         self.receiver.failures = self.receiver.failures.saturating_add(1);
+        self.receiver.parallel = 1;
         self.receiver.not_before = now + pause;
         Ok(())
     }

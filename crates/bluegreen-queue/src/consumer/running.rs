@@ -16,12 +16,12 @@ use super::groups::Groups;
 use super::heartbeat::Extended;
 use super::leases::{Leases, Slot};
 use super::process::{Finished, Worker};
-use super::receive::{Poll, Receiver};
+use super::receive::{Polled, Receiver};
 use super::report::Count;
 use super::settle::{Entry, Settled};
 use super::{Consumer, ConsumerError, ConsumerReport};
 use crate::context::Lease;
-use crate::sqs::{CallError, Received};
+use crate::sqs::Received;
 use crate::{ConsumerConfig, Context, HandlerError, Outcome};
 
 /// A consumer at work: one loop owns all of this, handlers run as tasks beside it.
@@ -83,7 +83,7 @@ struct Ending {
 /// Why the loop woke.
 enum Wake {
     Stop(Instant),
-    Polled(Result<Vec<Received>, CallError>),
+    Polled(Polled),
     Answered(Answered),
     Finished(Result<Finished, JoinError>),
     /// Time has come for something, or the deployment or the pause has changed.
@@ -100,9 +100,9 @@ where
 {
     pub(super) fn new(consumer: Consumer<S>, stop: Stop) -> Self {
         let Consumer { worker, service, config, following, paused } = consumer;
-        let mut random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         Self {
-            receiver: Receiver::new(random.f64(), config.slice),
+            receiver: Receiver::new(&config),
             leases: Leases::new(config.visibility),
             roster: worker.subscription.roster.clone(),
             deletes: Batch::new(config.flush_age),
@@ -136,7 +136,7 @@ where
             let next = self.next(now);
             match self.wait(next).await {
                 Wake::Stop(deadline) => self.begin_ending(deadline),
-                Wake::Polled(result) => self.polled(result)?,
+                Wake::Polled(polled) => self.polled(polled)?,
                 Wake::Answered(Answered::Deleted(settled)) => self.deleted(settled),
                 Wake::Answered(Answered::Hidden(settled)) => self.hidden(settled),
                 Wake::Answered(Answered::Extended(extended)) => self.extended(extended),
@@ -158,7 +158,7 @@ where
             deadline = self.stop.requested(), if !is_ending => Wake::Stop(deadline),
             Some(finished) = self.handlers.join_next() => Wake::Finished(finished),
             Some(answered) = self.calls.next() => Wake::Answered(answered),
-            result = Poll::answer(&mut self.receiver.poll) => Wake::Polled(result),
+            Some(polled) = self.receiver.answers.next() => Wake::Polled(polled),
             _ = self.following.changed() => Wake::Look,
             Ok(()) = self.paused.changed() => Wake::Look,
             () = changed(&mut self.roster) => Wake::Look,
@@ -212,7 +212,7 @@ where
         }
         self.ending = Some(ending);
         let idle = self.leases.len() == 0
-            && self.receiver.poll.is_none()
+            && self.receiver.is_idle()
             && self.deletes.len() + self.hides.len() == 0
             && self.calls.is_empty();
         idle || now >= ending.deadline
@@ -220,7 +220,7 @@ where
 
     /// Drops the handlers that still run and shows their messages to others.
     fn release_all(&mut self, now: Instant) {
-        self.receiver.poll = None;
+        self.receiver.give_up();
         while let Some(finished) = self.handlers.try_join_next() {
             self.joined(finished);
         }
