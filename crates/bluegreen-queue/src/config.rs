@@ -200,6 +200,12 @@ pub struct ProducerConfig {
     pub max_size: usize,
     /// How long a send may take, the SDK's own tries included. Default: 5 s.
     pub call_timeout: Duration,
+    /// How long a message waits for others to share its call, where a [`Courier`](crate::Courier)
+    /// sends. Up to 1 s. Default: 5 ms.
+    pub linger: Duration,
+    /// How many messages may wait for a [`Courier`](crate::Courier), from 1; beyond that senders
+    /// wait. Default: 1,000.
+    pub capacity: usize,
     /// Which versions of messages are written. Default: none, each is written as it is.
     pub write_gate: Option<WriteGate>,
     /// Where the time stamps come from. Default: the system.
@@ -213,6 +219,8 @@ impl Default for ProducerConfig {
         Self {
             max_size: LARGEST_MESSAGE,
             call_timeout: Duration::from_secs(5),
+            linger: Duration::from_millis(5),
+            capacity: 1_000,
             write_gate: None,
             clock: Clock::system(),
             seed: None,
@@ -223,6 +231,8 @@ impl Default for ProducerConfig {
 impl ProducerConfig {
     with! {
         with_max_size, max_size: usize;
+        with_linger, linger: Duration;
+        with_capacity, capacity: usize;
         with_call_timeout, call_timeout: Duration;
         with_clock, clock: Clock;
     }
@@ -244,6 +254,12 @@ impl ProducerConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if !(1..=LARGEST_MESSAGE).contains(&self.max_size) {
             return Err(ConfigError::new("max_size", &self.max_size, "1 to 1048576 bytes"));
+        }
+        if self.linger > Duration::from_secs(1) {
+            return Err(ConfigError::new("linger", &self.linger, "at most 1 s"));
+        }
+        if !(1..=1_000_000).contains(&self.capacity) {
+            return Err(ConfigError::new("capacity", &self.capacity, "1 to 1000000"));
         }
         if self.call_timeout.is_zero() {
             return Err(ConfigError::new("call_timeout", &self.call_timeout, "above zero"));

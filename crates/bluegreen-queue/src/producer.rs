@@ -4,15 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_sqs::Client;
 use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision};
 
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::courier::Posted;
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Sqs};
 use crate::{
-    ConfigError, Envelope, EnvelopeError, Message, ProducerConfig, Queues, StepDownError, route,
+    ConfigError, Courier, Draft, Envelope, EnvelopeError, Message, ProducerConfig, Queues,
+    StepDownError, TraceContext, route,
 };
 
 /// Sends messages in their envelope to the queue of the color that should handle them. Cheap to
-/// clone; one call to SQS a message.
+/// clone.
 #[derive(Clone, Debug)]
 pub struct Producer {
     inner: Arc<Inner>,
@@ -20,12 +25,21 @@ pub struct Producer {
 
 #[derive(Debug)]
 struct Inner {
-    sqs: Sqs,
+    way: Way,
     queues: Queues,
     following: Following,
     color: Color,
     config: ProducerConfig,
     random: Mutex<fastrand::Rng>,
+}
+
+/// How messages leave.
+#[derive(Debug)]
+enum Way {
+    /// Each by a call of its own.
+    Direct(Sqs),
+    /// Several in a call, by a courier.
+    Posted(mpsc::Sender<Posted>),
 }
 
 /// A message that SQS has accepted.
@@ -41,7 +55,7 @@ pub struct Sent {
 }
 
 impl Producer {
-    /// A producer of a process of `color`.
+    /// A producer of a process of `color` that makes one call for each message.
     ///
     /// # Errors
     /// When a field of `config` does not fit; when a URL is missing, or one queue is meant to be
@@ -53,50 +67,126 @@ impl Producer {
         color: Color,
         config: ProducerConfig,
     ) -> Result<Self, ConfigError> {
-        config.check()?;
-        queues.check()?;
-        let sqs = Sqs::new(client, config.call_timeout);
-        let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let random = Mutex::new(random);
-        Ok(Self { inner: Arc::new(Inner { sqs, queues, following, color, config, random }) })
+        let way = Way::Direct(Sqs::new(client, config.call_timeout));
+        Self::by(way, queues, following, color, config)
     }
 
-    /// Sends a message, in the version that the [write gate](crate::WriteGate) allows. With a queue for each color, `key` [decides](crate::route) between them:
-    /// messages of one key go to the same color as long as the share does. While no deployment is
-    /// known that is the producer's own color. On FIFO queues the key is also the message group.
+    /// A producer whose messages share calls, and the driver that makes them: ten messages cost
+    /// one call instead of ten, for a [`linger`](ProducerConfig::linger) of delay.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn batching(
+        client: Client,
+        queues: Queues,
+        following: Following,
+        color: Color,
+        config: ProducerConfig,
+    ) -> Result<(Self, Courier), ConfigError> {
+        config.check()?;
+        let sqs = Sqs::new(client, config.call_timeout);
+        let (post, courier) = Courier::new(sqs, queues.clone(), &config);
+        Ok((Self::by(Way::Posted(post), queues, following, color, config)?, courier))
+    }
+
+    fn by(
+        way: Way,
+        queues: Queues,
+        following: Following,
+        color: Color,
+        config: ProducerConfig,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        queues.check()?;
+        let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let random = Mutex::new(random);
+        Ok(Self { inner: Arc::new(Inner { way, queues, following, color, config, random }) })
+    }
+
+    /// Sends a message, in the version that the [write gate](crate::WriteGate) allows. With a
+    /// queue for each color, `key` [decides](crate::route) between them: messages of one key go to
+    /// the same color as long as the share does. While no deployment is known that is the
+    /// producer's own color. On FIFO queues the key is also the message group.
     ///
     /// The envelope says the color of the sender, the revision it follows, and a random
     /// identifier, which is the deduplication id on FIFO queues.
     ///
     /// Cancel safety: dropped before it is ready, the message may have been sent or not. The same
     /// is true after an error that [is retryable](SendError::is_retryable); sending again may then
-    /// lead to a second message, with another identifier.
+    /// lead to a second message, with another identifier unless [one is given](Self::draft).
     ///
     /// # Errors
     /// When the message cannot be written, is too large, or has a key that FIFO queues do not
-    /// take; when SQS cannot be reached or refuses.
+    /// take; when SQS cannot be reached or refuses; when the courier has stopped.
     pub async fn send<M: Message>(&self, message: &M, key: &str) -> Result<Sent, SendError> {
+        self.draft(message, key).send().await
+    }
+
+    /// A message to be sent with an identifier, a trace context or attributes of the caller.
+    pub const fn draft<'a, M: Message>(&'a self, message: &'a M, key: &'a str) -> Draft<'a, M> {
+        let attributes = Vec::new();
+        Draft { producer: self, message, key, id: None, trace: None, attributes }
+    }
+
+    pub(crate) async fn deliver<M: Message>(
+        &self,
+        message: &M,
+        key: &str,
+        id: Option<String>,
+        trace: Option<TraceContext>,
+        attributes: Attributes,
+    ) -> Result<Sent, SendError> {
         let inner = &self.inner;
         let known = inner.following.current();
-        let (url, color) = match &inner.queues {
-            Queues::Shared(url) => (url, None),
-            Queues::Separate(urls) => {
+        let color = match &inner.queues {
+            Queues::Shared(_) => None,
+            Queues::Separate(_) => {
                 let phase = known.as_ref().map(|known| known.phase());
-                let color = route(phase, inner.color, key.as_bytes());
-                (urls.get(color), Some(color))
+                Some(route(phase, inner.color, key.as_bytes()))
             }
         };
-        let id = self.id();
-        let fifo = is_fifo(url).then(|| fifo(key, &id)).transpose()?;
-        let envelope = self.envelope(message, id, known.as_deref())?;
+        let id = id.unwrap_or_else(|| self.id());
+        let fifo = is_fifo(inner.queues.url(color)).then(|| fifo(key, &id)).transpose()?;
+        let mut envelope = self.envelope(message, id, known.as_deref())?;
+        if let Some(trace) = trace {
+            envelope = envelope.with_trace(trace);
+        }
         let (version, body) = (envelope.version(), envelope.to_string());
-        let (size, limit) = (body.len(), inner.config.max_size);
+        let outgoing = Outgoing { body, attributes, fifo };
+        let (size, limit) = (outgoing.size(), inner.config.max_size);
         if size > limit {
             return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
         }
-        let attributes = Attributes::default();
-        let message_id = inner.sqs.send(Outgoing { url, body, attributes, fifo }).await?;
+        let message_id = match &inner.way {
+            Way::Direct(sqs) => sqs.send(inner.queues.url(color), outgoing).await?,
+            Way::Posted(post) => self.post(post, color, outgoing).await?,
+        };
         Ok(Sent { message_id, color, version })
+    }
+
+    /// Hands a message to the courier and waits for its word.
+    async fn post(
+        &self,
+        post: &mpsc::Sender<Posted>,
+        color: Option<Color>,
+        outgoing: Outgoing,
+    ) -> Result<String, SendError> {
+        let (answer, told) = oneshot::channel();
+        let limit = self.inner.config.call_timeout;
+        let posting = async {
+            let room = post.reserve().await.map_err(|_| SendError::Stopped)?;
+            let until = Instant::now() + limit;
+            room.send(Posted { color, outgoing, answer, until, tries: 0 });
+            told.await.unwrap_or(Err(SendError::Stopped))
+        };
+        // The last try may begin just before its time is over, and a courier that is never run
+        // must not make anybody wait for ever.
+        match timeout(limit.saturating_mul(2).saturating_add(self.inner.config.linger), posting)
+            .await
+        {
+            Ok(told) => told,
+            Err(elapsed) => Err(SendError::Failed { source: elapsed.into(), retryable: true }),
+        }
     }
 
     fn envelope<M: Message>(
@@ -163,6 +253,16 @@ pub enum SendError {
         /// The bytes allowed.
         limit: usize,
     },
+    /// SQS does not take an attribute.
+    #[error("{name:?} cannot be an attribute: its name, its text or their number does not fit")]
+    Attribute {
+        /// The name of the attribute.
+        name: String,
+    },
+    /// The courier has stopped, or was never run to its end: the message was not sent, or nobody
+    /// waited for the answer.
+    #[error("the courier of this producer has stopped")]
+    Stopped,
     /// The key cannot be the group of a FIFO queue.
     #[error("{found:?} cannot be a message group: allowed are 1 to 128 visible ASCII characters")]
     Key {

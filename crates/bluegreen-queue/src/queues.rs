@@ -19,6 +19,14 @@ pub enum Queues {
 }
 
 impl Queues {
+    /// The URL of that color's queue, or of the shared one.
+    pub(crate) fn url(&self, color: Option<Color>) -> &str {
+        match (self, color) {
+            (Self::Separate(urls), color) => urls.get(color.unwrap_or(Color::Blue)),
+            (Self::Shared(url), _) => url,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let is_sane = match self {
             Self::Separate(ByColor { blue, green }) => {

@@ -3,6 +3,7 @@
 pub mod attributes;
 mod error;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName, QueueAttributeName,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use tokio::time::timeout;
 
@@ -43,12 +44,26 @@ pub(crate) struct Received {
 
 /// A message to be sent.
 #[derive(Debug)]
-pub(crate) struct Outgoing<'a> {
-    pub(crate) url: &'a str,
+pub(crate) struct Outgoing {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
     /// Group and deduplication id, for a FIFO queue.
     pub(crate) fifo: Option<(String, String)>,
+}
+
+impl Outgoing {
+    /// The bytes that count towards the size of a message.
+    pub(crate) fn size(&self) -> usize {
+        self.body.len() + self.attributes.size()
+    }
+}
+
+/// What became of the messages of a call, by their place in it.
+#[derive(Debug)]
+pub(crate) struct SentBatch {
+    /// SQS's identifiers of those that were accepted.
+    pub(crate) sent: HashMap<usize, String>,
+    pub(crate) refusals: Refusals,
 }
 
 /// A message that is to be hidden for a time, 0 seconds to show it at once.
@@ -157,12 +172,12 @@ impl Sqs {
     }
 
     /// Sends a message; answers SQS's identifier of it.
-    pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<String, CallError> {
+    pub(crate) async fn send(&self, url: &str, outgoing: Outgoing) -> Result<String, CallError> {
         let (group, deduplication) = outgoing.fifo.unzip();
         let call = self
             .client
             .send_message()
-            .queue_url(outgoing.url)
+            .queue_url(url)
             .message_body(outgoing.body)
             .set_message_attributes(outgoing.attributes.into_sdk())
             .set_message_group_id(group)
@@ -170,6 +185,32 @@ impl Sqs {
             .send();
         let answer = within(self.limit, call).await?;
         Ok(answer.message_id.unwrap_or_default())
+    }
+
+    /// Sends up to ten messages.
+    pub(crate) async fn send_batch(
+        &self,
+        url: &str,
+        messages: impl Iterator<Item = &Outgoing>,
+    ) -> Result<SentBatch, CallError> {
+        let mut call = self.client.send_message_batch().queue_url(url);
+        for (place, outgoing) in messages.enumerate() {
+            let (group, deduplication) = outgoing.fifo.clone().unzip();
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(place.to_string())
+                .message_body(&outgoing.body)
+                .set_message_attributes(outgoing.attributes.clone().into_sdk())
+                .set_message_group_id(group)
+                .set_message_deduplication_id(deduplication)
+                .build()
+                .map_err(CallError::unbuilt)?;
+            call = call.entries(entry);
+        }
+        let answer = within(self.limit, call.send()).await?;
+        let accepted = answer.successful.into_iter();
+        let sent = accepted.filter_map(|one| Some((one.id.parse().ok()?, one.message_id)));
+        let refusals = answer.failed.iter().filter_map(Refusal::of).collect();
+        Ok(SentBatch { sent: sent.collect(), refusals })
     }
 }
 

@@ -184,7 +184,7 @@ impl Worker {
             let group = message.group.as_deref().unwrap_or(&message.id);
             (group.to_owned(), format!("{}-{why}", message.id))
         });
-        let id = self.sqs.send(Outgoing { url, body, attributes, fifo }).await?;
+        let id = self.sqs.send(url, Outgoing { body, attributes, fifo }).await?;
         tracing::debug!(message = %message.id, sent = id, url, why, "sent a message elsewhere");
         Ok(())
     }

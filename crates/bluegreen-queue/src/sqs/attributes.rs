@@ -65,6 +65,13 @@ impl Attributes {
         body + self.size() <= LARGEST
     }
 
+    /// Adds an attribute of the application, unless SQS would not take it or the name is ours.
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> bool {
+        let taken = [REASON, ORIGINAL_ID, PASSES].contains(&name) || self.0.contains_key(name);
+        let sane = is_name(name) && !text.is_empty() && text.chars().all(is_accepted);
+        sane && !taken && self.put(name, "String", text, 0)
+    }
+
     /// The bytes that count towards the size of a message.
     pub(crate) fn size(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + size(value)).sum()
@@ -102,6 +109,16 @@ fn acceptable(reason: &str) -> String {
     let mut reason: String = reason.chars().filter(|char| is_accepted(*char)).collect();
     reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
     if reason.is_empty() { "without a reason".to_owned() } else { reason }
+}
+
+/// Whether SQS takes an attribute of this name.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let lower = name.to_ascii_lowercase();
+    (1..=256).contains(&name.len())
+        && name.bytes().all(plain)
+        && !(lower.starts_with("aws.") || lower.starts_with("amazon."))
+        && !(name.starts_with('.') || name.ends_with('.') || name.contains(".."))
 }
 
 /// The characters that SQS accepts in a text.
@@ -146,6 +163,28 @@ mod tests {
         let twice = with(1).passed("first", 1).unwrap().passed("second", 1).unwrap();
         assert_eq!(twice.passes(), 2);
         assert_eq!(twice.0[ORIGINAL_ID].string_value(), Some("first"));
+    }
+
+    #[test]
+    fn an_attribute_that_sqs_would_refuse_is_refused_before() {
+        let mut attributes = Attributes::default();
+        for (name, text) in [
+            ("", "v"),
+            ("a b", "v"),
+            ("AWS.x", "v"),
+            ("amazon.x", "v"),
+            (".a", "v"),
+            ("a..b", "v"),
+            (REASON, "v"),
+            (PASSES, "1"),
+            ("empty", ""),
+            ("control", "\u{1}"),
+            (&"n".repeat(257), "v"),
+        ] {
+            assert!(!attributes.add(name, text), "{name:?} {text:?}");
+        }
+        assert!((0..10).all(|n| attributes.add(&format!("a-{n}.x_y"), "v")));
+        assert!(!attributes.add("a-0.x_y", "v") && !attributes.add("eleventh", "v"));
     }
 
     #[test]

@@ -36,6 +36,17 @@ impl CallError {
         self.source
     }
 
+    /// What went wrong, for each of those whose messages were in the call.
+    pub(crate) fn told(&self) -> String {
+        let mut told = self.source.to_string();
+        let mut cause = self.source.source();
+        while let Some(deeper) = cause {
+            told = format!("{told}: {deeper}");
+            cause = deeper.source();
+        }
+        told
+    }
+
     pub(super) fn timed_out(elapsed: Elapsed) -> Self {
         Self { source: elapsed.into(), retryable: true, code: None }
     }
