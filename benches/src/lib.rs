@@ -6,6 +6,7 @@ mod health;
 mod items;
 mod local;
 mod metrics;
+mod queue;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -14,7 +15,7 @@ use figure::Printer;
 
 #[derive(Parser)]
 struct Arguments {
-    /// `all`, `health`, `items`, `local` or `metrics`
+    /// `all`, `health`, `items`, `local`, `metrics` or `queue`
     #[arg(default_value = "all")]
     name: String,
     /// One JSON object a line
@@ -41,15 +42,17 @@ pub fn main() -> Result<()> {
         "items" => items::run(printer, rounds, quick)?,
         "local" => local::run(printer, rounds)?,
         "metrics" => metrics::run(printer, rounds)?,
+        "queue" => queue::run(printer, rounds)?,
         "all" => {
             health::run(printer, rounds)?;
             items::run(printer, rounds, quick)?;
             local::run(printer, rounds)?;
             metrics::run(printer, rounds)?;
+            queue::run(printer, rounds)?;
         }
-        other => {
-            bail!("no bench is called {other:?}: it takes health, items, local, metrics or all")
-        }
+        other => bail!(
+            "no bench is called {other:?}: there are health, items, local, metrics, queue and all"
+        ),
     }
     let missed = printer.missed();
     if missed.is_empty() { Ok(()) } else { bail!("missed: {}", missed.join("; ")) }

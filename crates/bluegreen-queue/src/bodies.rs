@@ -92,7 +92,7 @@ impl Bodies {
     /// The message within a notification of SNS, whose id names it where it has none itself.
     fn notification(
         &self,
-        mut fields: Fields,
+        mut fields: Fields<'_>,
         sent: Timestamp,
         depth: u32,
     ) -> Result<Envelope, EnvelopeError> {
@@ -105,7 +105,7 @@ impl Bodies {
     /// The message within an event of EventBridge: its detail, or around it.
     fn event(
         &self,
-        mut fields: Fields,
+        mut fields: Fields<'_>,
         sent: Timestamp,
         depth: u32,
     ) -> Result<Envelope, EnvelopeError> {
@@ -121,7 +121,7 @@ impl Bodies {
                 (None, Some(version)) => (kind, version),
                 (None, None) => return Err(EnvelopeError::Missing { field: "version" }),
             };
-            Envelope::around(&kind, version, detail, sent)
+            Envelope::around(&kind, version, detail.to_owned(), sent)
         };
         Ok(named(envelope, fields.optional("id")))
     }
@@ -136,11 +136,11 @@ impl Bodies {
 }
 
 /// Whether these are the fields of an envelope in the article's form.
-fn is_plain(fields: &Fields) -> bool {
+fn is_plain(fields: &Fields<'_>) -> bool {
     ["version", "type", "payload", "timestamp"].iter().all(|field| fields.has(field))
 }
 
-fn time(fields: &mut Fields, field: &str) -> Option<Timestamp> {
+fn time(fields: &mut Fields<'_>, field: &str) -> Option<Timestamp> {
     fields.optional::<String>(field)?.parse().ok()
 }
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 pub(crate) use cloud_event::versioned;
 pub use error::EnvelopeError;
 pub(crate) use fields::Fields;
+use fields::Others;
 pub use trace::TraceContext;
 
 use crate::Message;
@@ -45,7 +46,7 @@ pub struct Envelope {
     color: Option<Color>,
     revision: Option<Revision>,
     trace: Option<TraceContext>,
-    others: Fields,
+    others: Others,
 }
 
 /// The form that an envelope is written in.
@@ -97,7 +98,7 @@ impl Envelope {
             color: None,
             revision: None,
             trace: None,
-            others: Fields::default(),
+            others: Others::default(),
         }
     }
 

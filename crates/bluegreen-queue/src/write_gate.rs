@@ -38,7 +38,7 @@ type Convert = Arc<dyn Fn(&str) -> Result<String, HandlerError> + Send + Sync>;
 /// let gate = WriteGate::builder(roster)
 ///     .newest::<OrderV2>()
 ///     // What version 1 has no room for is named, so that nothing is given up by mistake.
-///     .step_down(sample, &["currency"], |new: OrderV2| match &*new.currency {
+///     .step_down(&sample, &["currency"], |new: OrderV2| match &*new.currency {
 ///         "EUR" => Ok(OrderV1 { cents: new.cents }),
 ///         other => Err(format!("version 1 knows no {other}").into()),
 ///     })

@@ -18,8 +18,8 @@ use crate::shop::{Blue, Order, Shop, following, seconds, text};
 
 const SOON: Duration = Duration::from_secs(5);
 
-fn an(order: impl ToString) -> Order {
-    Order { order: order.to_string() }
+fn an(order: impl Into<String>) -> Order {
+    Order { order: order.into() }
 }
 
 fn batching(shop: &Shop, queues: Queues, config: ProducerConfig) -> (Producer, Courier) {
@@ -53,7 +53,7 @@ async fn messages_share_calls_by_ten_and_wait_no_longer_than_the_linger() {
     let shop = Shop::open().await;
     let (producer, courier) = batching(&shop, shop.separate(), ProducerConfig::default());
     let (stopper, driver) = run(courier);
-    let orders: Vec<_> = (0..100).map(an).collect();
+    let orders: Vec<_> = (0..100).map(|n| an(n.to_string())).collect();
     let sent = join_all(orders.iter().map(|order| producer.send(order, "k"))).await;
     assert!(sent.iter().all(Result::is_ok));
     assert_eq!(shop.calls(Blue, ""), 10);
@@ -100,7 +100,7 @@ async fn an_entry_that_is_refused_is_tried_again_alone_or_told_to_its_sender() {
         let (producer, courier) =
             Producer::batching(client, shop.separate(), following(None), Blue, config).unwrap();
         let (stopper, driver) = run(courier);
-        let orders: Vec<_> = (0..5).map(an).collect();
+        let orders: Vec<_> = (0..5).map(|n| an(n.to_string())).collect();
         let sent = join_all(orders.iter().map(|order| producer.send(order, "k"))).await;
         let failed: Vec<_> = (0..5).filter(|n| sent[*n].is_err()).collect();
         assert_eq!(failed, if comes { vec![] } else { vec![2] });

@@ -62,7 +62,8 @@ async fn each_number_of_the_report_is_a_counter() {
         ("received", report.received),
         ("receives", report.receives),
     ];
-    let expected = expected
-        .map(|(what, count)| (format!("queue_consumer_total queue=orders what={what}"), count));
+    let expected = expected.map(|(what, count)| {
+        (format!("queue_consumer_total queue=orders color=blue what={what}"), count)
+    });
     assert_eq!(*counts.0.lock().unwrap(), BTreeMap::from(expected));
 }

@@ -11,8 +11,9 @@ use bluegreen_queue::{
 };
 use serde_json::json;
 
+use crate::gates::{live, share};
 use crate::partly_failing::{Failing, PartlyFailing, client};
-use crate::shop::{Blue, Log, Order, Shop, following, on, seconds, until};
+use crate::shop::{Blue, Green, Log, Order, Shop, following, on, seconds, until};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -199,6 +200,74 @@ async fn a_single_lease_that_is_lost_puts_its_group_back_in_order() {
         stopper.stop(SOON);
         let report = driver.await.unwrap().unwrap();
         assert_eq!((log.lines(), report.lost_leases), (lines(&expected), 1));
+    }
+}
+
+/// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.
+fn many() -> usize {
+    std::env::var("BLUEGREEN_FIFO_MESSAGES").map_or(2_000, |many| many.parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_fifo_queue_keeps_the_order_of_its_groups_while_the_share_moves() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let (store, following) = live();
+    share(&store, 0).await;
+    share(&store, 0).await;
+    following.known().await;
+    let running: Vec<_> = [Blue, Green]
+        .into_iter()
+        .map(|color| {
+            let seen = log.clone();
+            let dispatch = on(UnknownPolicy::Park, move |order, context| {
+                let log = seen.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let place: usize = order.order.rsplit('-').next().unwrap().parse().unwrap();
+                    if place.is_multiple_of(97) && context.receive_count() == 1 {
+                        return Err("one that holds its group".into());
+                    }
+                    log.add(format!("{color} {}", order.order));
+                    Ok(Outcome::Done)
+                }
+            });
+            let own = Subscription::own(&shop.shared(), color, &shop.dead);
+            shop.consume(own, following.clone(), dispatch, ConsumerConfig::default())
+        })
+        .collect();
+    let producer = producer(&shop, shop.shared());
+    let (many, mut sent) = (many(), 0);
+    for green in [0, 100, 500, 1000, 0] {
+        share(&store, green).await;
+        for _ in 0..many / 5 {
+            let group = format!("g{}", sent % 20);
+            let order = Order { order: format!("{group}-{sent}") };
+            producer.send(&order, &group).await.unwrap();
+            sent += 1;
+        }
+        // Long enough for all to follow, not to handle what was sent: a backlog is there at each
+        // step.
+        seconds(4).await;
+    }
+    log.reach(sent).await;
+    seconds(100).await;
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+    let lines = log.lines();
+    assert_eq!(lines.len(), sent, "each is handled once");
+    let mut last = std::collections::HashMap::new();
+    for line in &lines {
+        let (group, place) = line.split_once(' ').unwrap().1.split_once('-').unwrap();
+        let place: usize = place.parse().unwrap();
+        if let Some(before) = last.insert(group, place) {
+            assert!(before < place, "{group}: {before} before {place}");
+        }
+    }
+    for color in ["blue", "green"] {
+        let had = lines.iter().filter(|line| line.starts_with(color)).count();
+        assert!(had > sent / 100, "{color} had {had} of {sent}");
+    }
+    for one in running {
+        one.stop(SOON).await;
     }
 }
 

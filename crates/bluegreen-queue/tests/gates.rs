@@ -18,7 +18,7 @@ use crate::shop::{
 const SOON: Duration = Duration::from_secs(5);
 
 /// A store, and a handle that follows it.
-fn live() -> (Arc<MemoryStore>, Following) {
+pub(crate) fn live() -> (Arc<MemoryStore>, Following) {
     let store = Arc::new(MemoryStore::new());
     let me = ServiceIdentity::new(key(), Green, Release::new("2").unwrap(), "one");
     let (following, follower) =
@@ -27,7 +27,7 @@ fn live() -> (Arc<MemoryStore>, Following) {
     (store, following)
 }
 
-async fn share(store: &Arc<MemoryStore>, green: u16) {
+pub(crate) async fn share(store: &Arc<MemoryStore>, green: u16) {
     let share = Share::per_mille(green).unwrap();
     update(store, &key(), |present: Option<&Deployment>| match present {
         None => Ok(deployment(None)),

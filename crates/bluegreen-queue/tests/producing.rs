@@ -98,7 +98,7 @@ async fn a_producer_returns_to_the_old_version_at_once_when_the_old_release_may_
     let sample = || OrderWithCurrency { order: "a".to_owned(), currency: "EUR".to_owned() };
     let gate = WriteGate::builder(roster)
         .newest::<OrderWithCurrency>()
-        .step_down(sample(), &["currency"], |new: OrderWithCurrency| Ok(an(&new.order)))
+        .step_down(&sample(), &["currency"], |new: OrderWithCurrency| Ok(an(&new.order)))
         .build()
         .unwrap();
     let config = ProducerConfig::default().with_write_gate(gate);

@@ -73,6 +73,8 @@ pub(super) struct Counters {
     cells: Cells,
     #[cfg(feature = "metrics")]
     queue: std::sync::Arc<str>,
+    #[cfg(feature = "metrics")]
+    color: bluegreen_core::Color,
 }
 
 impl Counters {
@@ -85,6 +87,8 @@ impl Counters {
             cells: Cells::default(),
             #[cfg(feature = "metrics")]
             queue: subscription.url.rsplit('/').next().unwrap_or_default().into(),
+            #[cfg(feature = "metrics")]
+            color: subscription.color,
         }
     }
 
@@ -97,6 +101,7 @@ impl Counters {
         metrics::counter!(
             "queue_consumer_total",
             "queue" => std::sync::Arc::clone(&self.queue),
+            "color" => self.color.as_str(),
             "what" => count.name()
         )
         .increment(number);

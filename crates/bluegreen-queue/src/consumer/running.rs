@@ -140,7 +140,7 @@ where
                 Wake::Answered(Answered::Deleted(settled)) => self.deleted(settled),
                 Wake::Answered(Answered::Hidden(settled)) => self.hidden(settled),
                 Wake::Answered(Answered::Extended(extended)) => self.extended(extended),
-                Wake::Finished(finished) => self.joined(finished),
+                Wake::Finished(finished) => self.joined_all(finished),
                 Wake::Look => {}
             }
         }
@@ -221,8 +221,8 @@ where
     /// Drops the handlers that still run and shows their messages to others.
     fn release_all(&mut self, now: Instant) {
         self.receiver.give_up();
-        while let Some(finished) = self.handlers.try_join_next() {
-            self.joined(finished);
+        if let Some(finished) = self.handlers.try_join_next() {
+            self.joined_all(finished);
         }
         // Dropping the set drops the handlers at their next await.
         self.handlers = JoinSet::new();
@@ -234,6 +234,15 @@ where
             self.release(slot, now);
         }
         self.flush(now);
+    }
+
+    /// Takes in all that have finished: a turn of the loop costs as much as a short handler.
+    fn joined_all(&mut self, first: Result<Finished, JoinError>) {
+        let mut next = Some(first);
+        while let Some(finished) = next {
+            self.joined(finished);
+            next = self.handlers.try_join_next();
+        }
     }
 
     fn joined(&mut self, finished: Result<Finished, JoinError>) {

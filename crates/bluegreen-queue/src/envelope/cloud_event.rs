@@ -52,7 +52,7 @@ impl Envelope {
     /// Reads a CloudEvent. One without a time was made when it was sent, and one that says no
     /// version of its data has the version `otherwise`.
     pub(crate) fn from_cloud_event(
-        mut fields: Fields,
+        mut fields: Fields<'_>,
         sent: Timestamp,
         otherwise: Option<ContractVersion>,
     ) -> Result<Self, EnvelopeError> {
@@ -72,7 +72,7 @@ impl Envelope {
         let id = Some(fields.required::<String>("id")?);
         let (kind, version) = kind(&mut fields, otherwise)?;
         let payload = match fields.raw("data") {
-            Ok(payload) => payload,
+            Ok(payload) => payload.to_owned(),
             Err(_) => RawValue::NULL.to_owned(),
         };
         let timestamp = match fields.has("time") {
@@ -86,14 +86,14 @@ impl Envelope {
         let revision = revision(&mut fields);
         let trace = trace(&mut fields);
         let form = Form::CloudEvent;
-        let others = fields;
+        let others = fields.into();
         Ok(Self { form, version, kind, payload, timestamp, id, color, revision, trace, others })
     }
 }
 
 /// Type and version: the version by our extension, as the type's suffix or as the schema's end.
 fn kind(
-    fields: &mut Fields,
+    fields: &mut Fields<'_>,
     otherwise: Option<ContractVersion>,
 ) -> Result<(String, ContractVersion), EnvelopeError> {
     let kind: String = fields.required("type")?;
@@ -120,7 +120,7 @@ pub(crate) fn versioned(kind: &str) -> Option<(&str, ContractVersion)> {
     Some((stem, version.parse().ok()?)).filter(|(stem, _)| !stem.is_empty())
 }
 
-fn revision(fields: &mut Fields) -> Option<Revision> {
+fn revision(fields: &mut Fields<'_>) -> Option<Revision> {
     let text: String = fields.peek(REVISION)?;
     // Only what we would write ourselves: "+7" or "007" would not come back as it was.
     let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text)?;

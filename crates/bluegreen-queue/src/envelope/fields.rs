@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -6,12 +7,13 @@ use serde_json::value::RawValue;
 
 use super::EnvelopeError;
 
-/// The fields of an object as raw JSON. Each may appear once: of two versions, which is meant?
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Fields(BTreeMap<String, Box<RawValue>>);
+/// The fields of an object as raw JSON, borrowed from its text. Each may appear once: of two
+/// versions, which is meant?
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
-impl Fields {
-    pub(crate) fn parse(text: &str) -> Result<Self, EnvelopeError> {
+impl<'a> Fields<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, EnvelopeError> {
         serde_json::from_str(text)
             .map_err(|error| EnvelopeError::Malformed { source: error.into() })
     }
@@ -20,19 +22,7 @@ impl Fields {
         self.0.contains_key(field)
     }
 
-    pub(crate) fn get(&self, field: &str) -> Option<&RawValue> {
-        self.0.get(field).map(|value| &**value)
-    }
-
-    pub(crate) fn put(&mut self, field: &str, value: Box<RawValue>) {
-        self.0.insert(field.to_owned(), value);
-    }
-
-    pub(crate) fn remove(&mut self, field: &str) {
-        self.0.remove(field);
-    }
-
-    pub(crate) fn raw(&mut self, field: &'static str) -> Result<Box<RawValue>, EnvelopeError> {
+    pub(crate) fn raw(&mut self, field: &'static str) -> Result<&'a RawValue, EnvelopeError> {
         self.0.remove(field).ok_or(EnvelopeError::Missing { field })
     }
 
@@ -48,7 +38,7 @@ impl Fields {
     /// The value of a field when it has this form; else the field stays where it is.
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
         let value = self.peek(field)?;
-        self.0.remove(field);
+        self.remove(field);
         Some(value)
     }
 
@@ -57,32 +47,70 @@ impl Fields {
         serde_json::from_str(self.0.get(field)?.get()).ok()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn remove(&mut self, field: &str) {
+        self.0.remove(field);
+    }
+}
+
+/// The fields that this library does not know, kept as they were sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Others(BTreeMap<String, Box<RawValue>>);
+
+impl Others {
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    pub(super) fn get(&self, field: &str) -> Option<&RawValue> {
+        self.0.get(field).map(|value| &**value)
+    }
+
+    pub(super) fn put(&mut self, field: &str, value: Box<RawValue>) {
+        self.0.insert(field.to_owned(), value);
+    }
+
+    pub(super) fn remove(&mut self, field: &str) {
+        self.0.remove(field);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(field, value)| (field.as_str(), value.get()))
     }
 }
 
-impl PartialEq for Fields {
+impl From<Fields<'_>> for Others {
+    fn from(fields: Fields<'_>) -> Self {
+        let owned =
+            |(field, value): (Cow<'_, str>, &RawValue)| (field.into_owned(), value.to_owned());
+        Self(fields.0.into_iter().map(owned).collect())
+    }
+}
+
+impl PartialEq for Others {
     /// Values are compared as text.
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+/// A field's name; borrowed unless it is written with escapes.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Each;
 
         impl<'de> Visitor<'de> for Each {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = BTreeMap::new();
-                while let Some((field, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                while let Some((Name(field), value)) = map.next_entry::<Name<'de>, &RawValue>()? {
                     if fields.contains_key(&field) {
                         let twice = format_args!("the field {field:?} appears twice");
                         return Err(serde::de::Error::custom(twice));

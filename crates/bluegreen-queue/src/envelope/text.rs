@@ -16,13 +16,13 @@ impl FromStr for Envelope {
 }
 
 impl Envelope {
-    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, EnvelopeError> {
+    pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, EnvelopeError> {
         let version = fields
             .required::<String>("version")?
             .parse()
             .map_err(|error| EnvelopeError::field("version", error))?;
         let kind = fields.required("type")?;
-        let payload = fields.raw("payload")?;
+        let payload = fields.raw("payload")?.to_owned();
         let timestamp = fields
             .required::<String>("timestamp")?
             .parse()
@@ -32,13 +32,13 @@ impl Envelope {
         let revision = fields.optional("revision");
         let trace = trace(&mut fields);
         let form = Form::Plain;
-        let others = fields;
+        let others = fields.into();
         Ok(Self { form, version, kind, payload, timestamp, id, color, revision, trace, others })
     }
 }
 
 /// The trace context where it is one; else its fields stay where they are.
-pub(super) fn trace(fields: &mut Fields) -> Option<TraceContext> {
+pub(super) fn trace(fields: &mut Fields<'_>) -> Option<TraceContext> {
     let context = TraceContext::new(fields.peek::<String>("traceparent")?).ok()?;
     fields.remove("traceparent");
     Some(match fields.optional::<String>("tracestate") {

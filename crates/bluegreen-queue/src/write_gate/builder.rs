@@ -46,7 +46,7 @@ impl WriteGateBuilder {
     /// sent then.
     pub fn step_down<New: Message, Old: Message>(
         mut self,
-        sample: New,
+        sample: &New,
         gone: &'static [&'static str],
         step: impl Fn(New) -> Result<Old, HandlerError> + Send + Sync + 'static,
     ) -> Self {
@@ -54,7 +54,7 @@ impl WriteGateBuilder {
             Ok(serde_json::to_string(&step(serde_json::from_str(payload)?)?)?)
         });
         let down = Down { to: Old::VERSION, gone, convert: Arc::clone(&convert) };
-        let tried = serde_json::to_string(&sample).map_err(HandlerError::from);
+        let tried = serde_json::to_string(sample).map_err(HandlerError::from);
         let tried = tried.and_then(|newer| convert(&newer).map(|older| (newer, older)));
         let tried = tried.map_err(|error| error.to_string());
         let (from, to) = ((New::TYPE, New::VERSION), (Old::TYPE, Old::VERSION));

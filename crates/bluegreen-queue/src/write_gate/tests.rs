@@ -43,7 +43,8 @@ fn v3() -> V3 {
 }
 
 fn to_v1(new: V2) -> Result<V1, HandlerError> {
-    if new.currency == "EUR" { Ok(V1 { cents: new.cents }) } else { Err("no such currency".into()) }
+    let V2 { cents, currency, .. } = new;
+    if currency == "EUR" { Ok(V1 { cents }) } else { Err("no such currency".into()) }
 }
 
 fn to_v2(new: V3) -> Result<V2, HandlerError> {
@@ -51,8 +52,8 @@ fn to_v2(new: V3) -> Result<V2, HandlerError> {
 }
 
 fn described(roster: Roster) -> WriteGateBuilder {
-    WriteGate::builder(roster).newest::<V3>().step_down(v3(), &["amount"], to_v2).step_down(
-        v2(),
+    WriteGate::builder(roster).newest::<V3>().step_down(&v3(), &["amount"], to_v2).step_down(
+        &v2(),
         &["currency"],
         to_v1,
     )
@@ -146,15 +147,15 @@ fn a_missing_lossy_or_needless_step_is_refused_by_name() {
             "Order 2.0 has no step down, so nothing can be written for older readers",
         ),
         (
-            gate().newest::<V3>().step_down(v3(), &["amount"], to_v2),
+            gate().newest::<V3>().step_down(&v3(), &["amount"], to_v2),
             "Order 2.0 has no step down, so nothing can be written for older readers",
         ),
         (
-            gate().newest::<V2>().step_down(v2(), &[], to_v1),
+            gate().newest::<V2>().step_down(&v2(), &[], to_v1),
             "the step from Order 2.0 to 1.2 loses the field \"currency\", which is not named",
         ),
         (
-            gate().newest::<V2>().step_down(V2 { currency: "SEK".into(), ..v2() }, &[], to_v1),
+            gate().newest::<V2>().step_down(&V2 { currency: "SEK".into(), ..v2() }, &[], to_v1),
             "the step from Order 2.0 to 1.2 fails for its sample: no such currency",
         ),
         (
@@ -162,17 +163,17 @@ fn a_missing_lossy_or_needless_step_is_refused_by_name() {
             "Order 3.0 is declared twice",
         ),
         (
-            described(Roster::fixed(Members::default())).step_down(v2(), &["currency"], to_v1),
+            described(Roster::fixed(Members::default())).step_down(&v2(), &["currency"], to_v1),
             "Order 2.0 is declared twice",
         ),
         (
-            gate().step_down(v2(), &["currency"], to_v1),
+            gate().step_down(&v2(), &["currency"], to_v1),
             "the step down from Order 2.0 is never taken: no newer Order is declared",
         ),
         (
             gate()
                 .newest::<V1>()
-                .step_down(V1 { cents: 1 }, &[], |old| Ok(V2 { cents: old.cents, ..v2() })),
+                .step_down(&V1 { cents: 1 }, &[], |old| Ok(V2 { cents: old.cents, ..v2() })),
             "Order 2.0 is no older version of Order 1.2",
         ),
     ];

@@ -1,0 +1,50 @@
+//! The consumer: what a message costs beside the bare SDK loop (receive ten, decode, delete ten),
+//! both against the same source of canned replies, so that the difference is the consumer alone.
+
+mod consumers;
+mod source;
+
+use anyhow::Result;
+
+use crate::cpu;
+use crate::figure::{Figure, Printer};
+use consumers::{Cost, bare_loop, ours};
+
+/// Messages of one round.
+pub(crate) const MESSAGES: u32 = 20_000;
+/// The most that a message may cost, as a multiple of the bare loop.
+const MOST_CPU: f64 = 1.25;
+/// The most calls to SQS that a message may cost.
+const MOST_CALLS: f64 = 0.21;
+/// The most milliseconds from the reply to a receive to the handler, of 99 in 100 messages.
+const MOST_WAIT: f64 = 1.0;
+
+pub(crate) fn run(printer: &Printer, rounds: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut floor, mut own) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        // Side by side within a round, so that a drifting machine hits both.
+        floor.push(runtime.block_on(bare_loop())?);
+        own.push(runtime.block_on(ours())?);
+    }
+    let ratios = own.iter().zip(&floor).map(|(own, floor)| own.cpu_us / floor.cpu_us);
+    let ratio = cpu::median(ratios.collect());
+    let median = |costs: &[Cost], of: fn(&Cost) -> f64| cpu::median(costs.iter().map(of).collect());
+    for (who, costs) in [("floor", &floor), ("bluegreen", &own)] {
+        for (metric, value, unit) in [
+            ("cpu_us_per_message", median(costs, |cost| cost.cpu_us), "us"),
+            ("calls_per_message", median(costs, |cost| cost.calls), "calls"),
+            ("p99_receive_to_handler", median(costs, |cost| cost.wait_ms), "ms"),
+        ] {
+            printer.print(&Figure { bench: "queue", case: "consume", who, metric, value, unit });
+        }
+    }
+    let (case, who, metric) = ("consume", "bluegreen", "cpu_ratio_to_floor");
+    printer.print(&Figure { bench: "queue", case, who, metric, value: ratio, unit: "" });
+    printer.gate("queue: CPU at most 1.25 times the bare SDK loop", ratio <= MOST_CPU);
+    let calls = median(&own, |cost| cost.calls);
+    printer.gate("queue: at most 0.21 calls a message", calls <= MOST_CALLS);
+    let wait = median(&own, |cost| cost.wait_ms);
+    printer.gate("queue: p99 from receive to handler within 1 ms", wait <= MOST_WAIT);
+    Ok(())
+}

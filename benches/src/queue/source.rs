@@ -1,0 +1,113 @@
+//! A source of messages that costs next to nothing: canned replies to a real SDK client.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use tokio::time::Instant;
+
+/// The article's envelope around an order of five items; nothing follows its end.
+const BODY: &str = r#"{\"version\":\"1.0\",\"type\":\"OrderPlaced\",\"payload\":{\"order\":\"4711\",\"items\":[{\"sku\":\"A-1\",\"count\":1,\"cents\":1999},{\"sku\":\"B-2\",\"count\":2,\"cents\":499},{\"sku\":\"C-3\",\"count\":1,\"cents\":12900},{\"sku\":\"D-4\",\"count\":7,\"cents\":150},{\"sku\":\"E-5\",\"count\":3,\"cents\":2500}]},\"timestamp\":\"2026-11-22T10:00:00Z\",\"id\":\"0123456789abcdef0123456789abcdef\",\"color\":\"blue\",\"revision\":7}"#;
+
+/// So many messages, and then none.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    begun: Instant,
+    left: AtomicU32,
+    calls: AtomicU64,
+    /// When the last receive was answered, in nanoseconds since the start.
+    answered: AtomicU64,
+}
+
+impl Source {
+    pub(super) fn of(messages: u32) -> Self {
+        let (left, calls) = (AtomicU32::new(messages), AtomicU64::new(0));
+        let state = State { begun: Instant::now(), left, calls, answered: AtomicU64::new(0) };
+        Self { state: Arc::new(state) }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("bench", "secret", None, None, "bench"))
+            .http_client(self.clone())
+            .build();
+        Client::from_conf(config)
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.state.calls.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since the last receive was answered.
+    pub(super) fn waited(&self) -> f64 {
+        let now = nanoseconds(self.state.begun);
+        let waited = now.saturating_sub(self.state.answered.load(Ordering::Relaxed));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a short run")]
+        let waited = waited as f64;
+        waited / 1e6
+    }
+
+    /// Up to ten messages, or nothing when none are left.
+    fn receive(&self) -> Option<String> {
+        let take = |left: u32| left.checked_sub(10);
+        self.state.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        let message = format!(
+            r#"{{"MessageId":"0","ReceiptHandle":"AQEB-a-handle-as-long-as-they-are","Body":"{BODY}","Attributes":{{"ApproximateReceiveCount":"1","SentTimestamp":"1800000000000"}}}}"#
+        );
+        Some(format!(r#"{{"Messages":[{}]}}"#, vec![message; 10].join(",")))
+    }
+}
+
+fn nanoseconds(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl HttpClient for Source {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Source {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.state.calls.fetch_add(1, Ordering::Relaxed);
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body = match target {
+            "AmazonSQS.ReceiveMessage" => match self.receive() {
+                Some(body) => body,
+                // A long poll on an empty queue.
+                None => return HttpConnectorFuture::new(std::future::pending()),
+            },
+            "AmazonSQS.GetQueueAttributes" => r#"{"Attributes":{}}"#.to_owned(),
+            _ => r#"{"Successful":[],"Failed":[]}"#.to_owned(),
+        };
+        self.state.answered.store(nanoseconds(self.state.begun), Ordering::Relaxed);
+        let reply = http::Response::builder()
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(SdkBody::from(body))
+            .ok()
+            .and_then(|reply| HttpResponse::try_from(reply).ok());
+        match reply {
+            Some(reply) => HttpConnectorFuture::ready(Ok(reply)),
+            None => unreachable!("a constant reply is well formed"),
+        }
+    }
+}
