@@ -127,8 +127,9 @@ impl Worker {
             }
             // Whoever holds the lease now will send it; twice would be once too often.
             Decision::Park(_) | Decision::Pass if lease.is_lost() => None,
-            Decision::Park(reason) => Some(self.park(message, &reason).await),
-            Decision::Pass => Some(self.pass(message).await),
+            // Boxed: the SDK's calls would make the task of each message kilobytes larger.
+            Decision::Park(reason) => Some(Box::pin(self.park(message, &reason)).await),
+            Decision::Pass => Some(Box::pin(self.pass(message)).await),
         };
         match sent {
             Some(Ok(count)) => (count, Settlement::Delete),
