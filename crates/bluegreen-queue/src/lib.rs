@@ -11,6 +11,8 @@ mod draft;
 mod drained;
 mod envelope;
 mod gate;
+#[cfg(feature = "dynamodb")]
+mod idempotency;
 mod message;
 mod names;
 mod outcome;
@@ -32,6 +34,8 @@ pub use draft::Draft;
 pub use drained::{Depth, DrainConfig, DrainError, Drained, drained};
 pub use envelope::{Envelope, EnvelopeError, TraceContext};
 pub use gate::{Flow, QueueSide, gate};
+#[cfg(feature = "dynamodb")]
+pub use idempotency::{Idempotency, IdempotencyConfig, Idempotent};
 pub use message::Message;
 pub use names::{NameError, QueueNames};
 pub use outcome::{HandlerError, Outcome};

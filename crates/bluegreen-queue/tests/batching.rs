@@ -159,7 +159,9 @@ async fn what_is_posted_before_a_stop_is_sent_and_everybody_is_told() {
     });
     tokio::time::sleep(Duration::from_millis(10)).await;
     stopper.stop(SOON);
+    let begun = tokio::time::Instant::now();
     assert_eq!(driver.await.unwrap().unwrap().sent, 1);
+    assert!(begun.elapsed() < Duration::from_secs(1), "no longer than needed");
     assert!(waiting.await.unwrap().is_ok());
 
     // A courier that SQS keeps waiting, one that is dropped, and one that never ran.

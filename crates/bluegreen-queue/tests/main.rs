@@ -11,9 +11,12 @@ mod batching;
 mod counters;
 mod dispatching;
 mod draining;
+mod ending;
 mod failures;
 mod fifo;
 mod gates;
+#[cfg(feature = "dynamodb")]
+mod idempotent;
 mod leases;
 mod partly_failing;
 mod producing;

@@ -1,0 +1,136 @@
+//! The edge to DynamoDB: one item for each message.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+
+use super::IdempotencyConfig;
+use crate::HandlerError;
+
+/// Free, run out, or our own: a reply that was lost and a call that was made again.
+const IS_FREE: &str =
+    "attribute_not_exists(id) OR expires <= :now OR (completed = :no AND claim = :claim)";
+/// Nobody has taken it over; completing it again changes nothing.
+const IS_OURS: &str = "claim = :claim";
+/// Ours and open, or given back already by a call whose reply was lost.
+const IS_OPEN: &str = "attribute_not_exists(id) OR (claim = :claim AND completed = :no)";
+
+#[derive(Debug)]
+pub(super) struct Records {
+    client: Client,
+    table: String,
+    config: IdempotencyConfig,
+}
+
+/// What an attempt to claim a message has led to.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It is ours, under this mark.
+    Ours(String),
+    Completed,
+    /// Somebody handles it, for that long at most.
+    InProgress(Duration),
+}
+
+impl Records {
+    pub(super) const fn new(client: Client, table: String, config: IdempotencyConfig) -> Self {
+        Self { client, table, config }
+    }
+
+    pub(super) async fn claim(&self, id: &str) -> Result<Claim, HandlerError> {
+        let claim = format!("{:032x}", fastrand::u128(..));
+        let now = self.now();
+        let put = self.client.put_item().table_name(&self.table);
+        let put = put
+            .set_item(Some(self.item(id, &claim, false, now)))
+            .condition_expression(IS_FREE)
+            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":no", AttributeValue::Bool(false))
+            .expression_attribute_values(":claim", AttributeValue::S(claim.clone()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(Claim::Ours(claim)),
+            Err(error) => taken(error, now),
+        }
+    }
+
+    pub(super) async fn complete(&self, id: &str, claim: &str) -> Result<(), HandlerError> {
+        let put = self.client.put_item().table_name(&self.table);
+        put.set_item(Some(self.item(id, claim, true, self.now())))
+            .condition_expression(IS_OURS)
+            .expression_attribute_values(":claim", AttributeValue::S(claim.to_owned()))
+            .send()
+            .await
+            .map_err(source)?;
+        Ok(())
+    }
+
+    pub(super) async fn give_back(&self, id: &str, claim: &str) -> Result<(), HandlerError> {
+        let delete = self.client.delete_item().table_name(&self.table);
+        delete
+            .key("id", AttributeValue::S(id.to_owned()))
+            .condition_expression(IS_OPEN)
+            .expression_attribute_values(":no", AttributeValue::Bool(false))
+            .expression_attribute_values(":claim", AttributeValue::S(claim.to_owned()))
+            .send()
+            .await
+            .map_err(source)?;
+        Ok(())
+    }
+
+    fn item(
+        &self,
+        id: &str,
+        claim: &str,
+        completed: bool,
+        now: u64,
+    ) -> HashMap<String, AttributeValue> {
+        let holds = if completed { self.config.completed } else { self.config.in_progress };
+        HashMap::from([
+            ("id".to_owned(), AttributeValue::S(id.to_owned())),
+            ("claim".to_owned(), AttributeValue::S(claim.to_owned())),
+            ("completed".to_owned(), AttributeValue::Bool(completed)),
+            ("expires".to_owned(), number(now.saturating_add(holds.as_secs()))),
+        ])
+    }
+
+    /// In seconds, as the time to live of DynamoDB wants it.
+    fn now(&self) -> u64 {
+        self.config.clock.now_millis() / 1_000
+    }
+}
+
+fn number(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// Whose the message is, by the item that was in the way.
+fn taken<R>(error: SdkError<PutItemError, R>, now: u64) -> Result<Claim, HandlerError>
+where
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let item = match error.as_service_error() {
+        Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item(),
+        _ => return Err(source(error)),
+    };
+    let item = item.ok_or("DynamoDB does not say who has the message")?;
+    if item.get("completed").and_then(|is| is.as_bool().ok()) == Some(&true) {
+        return Ok(Claim::Completed);
+    }
+    let expires = item.get("expires").and_then(|at| at.as_n().ok()?.parse::<u64>().ok());
+    let left = expires.unwrap_or(now).saturating_sub(now).max(1);
+    Ok(Claim::InProgress(Duration::from_secs(left)))
+}
+
+/// The service's own words say more than the SDK's wrapper around them.
+fn source<E, R>(error: SdkError<E, R>) -> HandlerError
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    error.into_source().unwrap_or_else(Into::into)
+}
