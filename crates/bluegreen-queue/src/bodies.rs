@@ -59,10 +59,15 @@ impl Bodies {
     pub fn read(&self, body: &str, sent: SystemTime) -> Result<Envelope, EnvelopeError> {
         let sent =
             Timestamp::try_from(sent).map_err(|error| EnvelopeError::field("timestamp", error))?;
-        self.unwrap(body, sent, DEEPEST)
+        self.look_into(body, sent, DEEPEST)
     }
 
-    fn unwrap(&self, body: &str, sent: Timestamp, depth: u32) -> Result<Envelope, EnvelopeError> {
+    fn look_into(
+        &self,
+        body: &str,
+        sent: Timestamp,
+        depth: u32,
+    ) -> Result<Envelope, EnvelopeError> {
         let fields = match (Fields::parse(body), &self.raw) {
             (Ok(fields), _) => fields,
             (Err(error), None) => return Err(error),
@@ -74,18 +79,30 @@ impl Bodies {
         };
         if fields.has("specversion") {
             Envelope::from_cloud_event(fields, sent, self.unversioned)
+        } else if is_plain(&fields) {
+            self.plain(fields, sent, depth)
         } else if fields.has("TopicArn") && fields.has("Message") {
             self.notification(fields, sent, depth)
         } else if fields.has("detail-type") && fields.has("detail") {
             self.event(fields, sent, depth)
-        } else if self.raw.is_some() && !is_plain(&fields) {
+        } else if self.raw.is_some() {
             self.raw(body, sent)
         } else {
-            let envelope = Envelope::from_fields(fields)?;
-            match Parked::body_of(&envelope) {
-                Some(inner) => self.unwrap(&inner, sent, depth),
-                None => Ok(envelope),
-            }
+            self.plain(fields, sent, depth)
+        }
+    }
+
+    /// The article's form, unless it is only the wrapping of what was parked.
+    fn plain(
+        &self,
+        fields: Fields<'_>,
+        sent: Timestamp,
+        depth: u32,
+    ) -> Result<Envelope, EnvelopeError> {
+        let envelope = Envelope::from_fields(fields)?;
+        match Parked::body_of(&envelope) {
+            Some(inner) => self.look_into(&inner, sent, depth),
+            None => Ok(envelope),
         }
     }
 
@@ -98,7 +115,7 @@ impl Bodies {
     ) -> Result<Envelope, EnvelopeError> {
         let message: String = fields.required("Message")?;
         let sent = time(&mut fields, "Timestamp").unwrap_or(sent);
-        let envelope = self.unwrap(&message, sent, depth)?;
+        let envelope = self.look_into(&message, sent, depth)?;
         Ok(named(envelope, fields.optional("MessageId")))
     }
 
@@ -113,7 +130,7 @@ impl Bodies {
         let sent = time(&mut fields, "time").unwrap_or(sent);
         let inner = Fields::parse(detail.get()).unwrap_or_default();
         let envelope = if is_plain(&inner) || inner.has("specversion") {
-            self.unwrap(detail.get(), sent, depth)?
+            self.look_into(detail.get(), sent, depth)?
         } else {
             let kind: String = fields.required("detail-type")?;
             let (kind, version) = match (versioned(&kind), self.unversioned) {

@@ -45,6 +45,8 @@ pub struct Courier {
     posts: mpsc::Receiver<Posted>,
     outboxes: HashMap<Option<Color>, Outbox<Posted>>,
     calls: FuturesUnordered<Call>,
+    /// Messages in calls under way.
+    under_way: u64,
     age: Duration,
     random: fastrand::Rng,
     report: CourierReport,
@@ -86,6 +88,7 @@ impl Courier {
             posts,
             outboxes: HashMap::new(),
             calls: FuturesUnordered::new(),
+            under_way: 0,
             age: config.linger,
             random,
             report: CourierReport::default(),
@@ -155,6 +158,7 @@ impl Courier {
                 && let Some(messages) = outbox.take(now, flush)
             {
                 self.report.calls += 1;
+                self.under_way += number(messages.len());
                 let (sqs, color) = (self.sqs.clone(), *color);
                 let url = self.queues.url(color).to_owned();
                 self.calls.push(Box::pin(async move {
@@ -167,6 +171,7 @@ impl Courier {
     }
 
     fn delivered(&mut self, Delivered { color, messages, result }: Delivered) {
+        self.under_way -= number(messages.len());
         let now = Instant::now();
         let told = |error: &CallError| SendError::Failed {
             source: error.told().into(),
@@ -220,11 +225,15 @@ impl Courier {
     /// Tells who still waits; the calls under way may yet arrive.
     fn give_up(&mut self) {
         let left: usize = self.outboxes.values().map(Outbox::len).sum();
-        self.report.failed += u64::try_from(left).unwrap_or(u64::MAX);
+        self.report.failed += number(left) + self.under_way;
         for posted in self.outboxes.values_mut().flat_map(Outbox::empty) {
             let _unheard = posted.answer.send(Err(SendError::Stopped));
         }
     }
+}
+
+fn number(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 async fn until(next: Option<Instant>) {

@@ -259,8 +259,8 @@ pub enum SendError {
         /// The name of the attribute.
         name: String,
     },
-    /// The courier has stopped, or was never run to its end: the message was not sent, or nobody
-    /// waited for the answer.
+    /// The courier has stopped. The message was not sent or, where its call was under way at the
+    /// deadline, nobody knows.
     #[error("the courier of this producer has stopped")]
     Stopped,
     /// The key cannot be the group of a FIFO queue.

@@ -254,3 +254,22 @@ fn received(message: Message) -> Option<Received> {
         attributes: Attributes::from_sdk(message.message_attributes),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_redrive_policy_is_read_with_and_without_quotes() {
+        let table = [
+            (r#"{"deadLetterTargetArn":"arn","maxReceiveCount":3}"#, Some(3)),
+            (r#"{"deadLetterTargetArn":"arn","maxReceiveCount":"1000"}"#, Some(1000)),
+            (r#"{"deadLetterTargetArn":"arn"}"#, None),
+            (r#"{"maxReceiveCount":-1}"#, None),
+            ("", None),
+        ];
+        for (policy, expected) in table {
+            assert_eq!(max_receive_count(policy), expected, "{policy}");
+        }
+    }
+}

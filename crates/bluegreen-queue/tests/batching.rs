@@ -175,7 +175,8 @@ async fn what_is_posted_before_a_stop_is_sent_and_everybody_is_told() {
                 let (stopper, driver) = run(courier);
                 seconds(2).await;
                 stopper.stop(Duration::from_secs(1));
-                driver.await.unwrap().unwrap();
+                let report = driver.await.unwrap().unwrap();
+                assert_eq!((report.sent, report.failed), (0, 1), "its call is under way");
             }
             "drop" => {
                 let (_stopper, driver) = run(courier);

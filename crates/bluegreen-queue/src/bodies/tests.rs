@@ -95,6 +95,9 @@ fn wrappings_of_sns_and_event_bridge_are_looked_through() {
         (notification(&event("Paid.v2", "{}")), "Paid 2.0 {}"),
         (notification("not JSON"), "not an object of JSON in which each field appears once"),
         (r#"{"order":7}"#.to_owned(), "the field \"version\" is missing"),
+        // Fields of the sender's own that only look like a wrapping.
+        (PLAIN.replacen('{', r#"{"TopicArn":"t","Message":"m","#, 1), "Order 1.0 {\"n\":1}"),
+        (PLAIN.replacen('{', r#"{"detail-type":"t","detail":1,"#, 1), "Order 1.0 {\"n\":1}"),
     ];
     for (body, expected) in table {
         assert_eq!(told(&body), expected, "{body}");

@@ -206,7 +206,7 @@ pub enum WriteGateError {
 
 /// A message cannot be written in the version that its readers understand.
 #[derive(Debug, thiserror::Error)]
-#[error("the {kind} {version} cannot be written as {}", .to.map_or("declared".to_owned(), |to| to.to_string()))]
+#[error("the {kind} {version} cannot be written in the version that its readers understand")]
 pub struct StepDownError {
     kind: &'static str,
     version: ContractVersion,

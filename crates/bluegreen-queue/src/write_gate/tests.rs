@@ -124,7 +124,11 @@ fn what_is_stepped_down_says_the_same_in_fewer_words_or_is_not_written() {
     assert_eq!(gate.write(&V1 { cents: 9 }, None).unwrap().payload, r#"{"cents":9}"#);
     let sek = V2 { currency: "SEK".to_owned(), ..v2() };
     let error = gate.write(&sek, None).unwrap_err();
-    assert_eq!(error.to_string(), "the Order 2.0 cannot be written as 1.2");
+    assert_eq!(
+        error.to_string(),
+        "the Order 2.0 cannot be written in the version that its readers understand"
+    );
+    assert_eq!(error.to(), Some(V1::VERSION));
     // The sample had no such field.
     let error = gate.write(&V2 { gift: Some(true), ..v2() }, None).unwrap_err();
     let why = std::error::Error::source(&error).unwrap().to_string();
