@@ -38,7 +38,7 @@ pub(super) fn records() -> Vec<Record<'static>> {
 type QueuedRecord = Box<dyn Fn(u32)>;
 
 /// Those that record into a queue: in stretches that fit, so that no record is a drop.
-pub(super) fn print_queued_records(bench: &Bench) -> Result<()> {
+pub(super) fn print_queued_records(bench: &Bench<'_>) -> Result<()> {
     const STRETCH: u32 = 500;
     let world = World::new();
     let cloudwatch = CloudWatch::start(bench, &world)?;
@@ -71,7 +71,7 @@ pub(super) fn print_queued_records(bench: &Bench) -> Result<()> {
     cloudwatch.stop(bench)
 }
 
-pub(super) fn print_bursts(bench: &Bench) -> Result<()> {
+pub(super) fn print_bursts(bench: &Bench<'_>) -> Result<()> {
     let world = World::new();
     let cloudwatch = CloudWatch::start(bench, &world)?;
     let histogram = cloudwatch.histogram("d");
@@ -89,7 +89,7 @@ pub(super) fn print_bursts(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn print_shutdowns(bench: &Bench) -> Result<()> {
+pub(super) fn print_shutdowns(bench: &Bench<'_>) -> Result<()> {
     let world = World::new();
     let cloudwatch = CloudWatch::start(bench, &world)?;
     let counter = cloudwatch.counter("n");
@@ -103,7 +103,7 @@ pub(super) fn print_shutdowns(bench: &Bench) -> Result<()> {
 }
 
 /// Few enough records at a time that its queue loses none: what is lost, the refusals have cost.
-pub(super) fn print_refused(bench: &Bench) -> Result<()> {
+pub(super) fn print_refused(bench: &Bench<'_>) -> Result<()> {
     const BURSTS: u64 = 20;
     const EACH: u64 = 200;
     let world = World::new();
@@ -120,7 +120,7 @@ pub(super) fn print_refused(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn print_memory(bench: &Bench) {
+pub(super) fn print_memory(bench: &Bench<'_>) {
     let mut kept = None;
     let taken = measure(|| {
         let histogram = SharedHistogram::<f64>::default();
@@ -150,7 +150,7 @@ fn keep(recorder: RecorderHandle) -> Result<(), SetRecorderError<RecorderHandle>
 }
 
 impl CloudWatch {
-    fn start(bench: &Bench, world: &World) -> Result<Self> {
+    fn start(bench: &Bench<'_>, world: &World) -> Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
         let driver = bench.runtime.block_on(
             metrics_cloudwatch::Builder::new()
@@ -175,7 +175,7 @@ impl CloudWatch {
         self.recorder.register_counter(&Key::from_static_name(name))
     }
 
-    fn stop(self, bench: &Bench) -> Result<()> {
+    fn stop(self, bench: &Bench<'_>) -> Result<()> {
         self.stop.send(()).ok();
         Ok(bench.runtime.block_on(self.task)?)
     }
