@@ -247,7 +247,7 @@ async fn a_shared_fifo_queue_keeps_the_order_of_its_groups_while_the_share_moves
         }
         // Long enough for all to follow, not to handle what was sent: a backlog is there at each
         // step.
-        seconds(4).await;
+        seconds(u64::try_from(many).unwrap().div_ceil(500)).await;
     }
     log.reach(sent).await;
     seconds(100).await;
