@@ -16,7 +16,10 @@ pub struct FollowConfig {
     /// three times as often, as long as the store answers at once. At least three intervals.
     /// Default: 15 s.
     pub member_ttl: Duration,
-    /// What this process understands, for others to see. Default: nothing.
+    /// What this process understands, for others to see. Each process of a service announces each
+    /// contract of its release, those that it happens not to read itself among them: a living
+    /// member that names no version of a contract holds its writers at the version before.
+    /// Default: nothing.
     pub reads: Reads,
     /// What to assume while neither the store nor an earlier run tells. Any record of the store
     /// is newer. Default: nothing.
