@@ -192,6 +192,13 @@ impl Activity {
         self.state().unsent = true;
     }
 
+    /// The listener has closed: whatever the connection did before, its last call begins now.
+    pub(super) fn last_call(&self, now: Instant) {
+        let mut state = self.state();
+        state.quiet_since = now;
+        state.head_since = state.head_since.map(|_| now);
+    }
+
     /// Whether a request is under way or its answer not wholly sent, or one may begin at any time
     /// without a sign before.
     pub(super) fn is_busy(&self) -> bool {
@@ -267,6 +274,19 @@ mod tests {
         activity.request_ends(request, at(start, 1_000));
         assert!(matches!(activity.look(at(start, 1_074), limits()), Verdict::LookAgain(_)));
         assert_eq!(activity.look(at(start, 1_075), limits()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_call_runs_from_the_closing_however_long_it_was_quiet_before() {
+        let start = Instant::now();
+        let (idle, half) = (Activity::new(start), Activity::new(start));
+        half.received(b"GET / HT", || start);
+        let (closing, last) = (at(start, 9), limits().last_call());
+        for (activity, over) in [(idle, Verdict::Idle), (half, Verdict::SlowHead)] {
+            activity.last_call(closing);
+            assert_eq!(activity.look(closing, last), Verdict::LookAgain(at(closing, 1)));
+            assert_eq!(activity.look(at(closing, 1), last), over);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,7 +71,9 @@ where
                 _ = close.requested(), if !closing => {
                     closing = true;
                     limits = limits.last_call();
-                    next_look = Instant::now();
+                    let now = Instant::now();
+                    activity.last_call(now);
+                    next_look = now + limits.shortest();
                     !told && activity.is_busy()
                 }
                 () = sleep_until(next_look) => match activity.look(Instant::now(), limits) {

@@ -219,13 +219,31 @@ async fn a_client_that_stops_reading_is_counted_although_its_handler_is_done() {
 
 #[tokio::test]
 async fn a_request_on_its_way_when_the_listener_closes_is_answered() {
+    // However long the connection was idle: as a pool keeps it, longer than the last call.
+    for idle_for in [Duration::ZERO, Duration::from_millis(1_500)] {
+        let running = start(ServerConfig::default()).await;
+        let mut idle = Connection::open(running.address).await.unwrap();
+        idle.get("/").await.unwrap();
+        tokio::time::sleep(idle_for).await;
+        running.stopper.stop(LONG);
+        running.listener_closed().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = idle.get("/").await.unwrap();
+        assert_eq!((answer.body.as_str(), answer.closes), ("hello", true));
+    }
+}
+
+#[tokio::test]
+async fn a_head_under_way_when_the_listener_closes_is_answered() {
     let running = start(ServerConfig::default()).await;
-    let mut idle = Connection::open(running.address).await.unwrap();
-    idle.get("/").await.unwrap();
+    let mut half = Connection::open(running.address).await.unwrap();
+    half.send("GET / HT").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     running.stopper.stop(LONG);
     running.listener_closed().await;
-    let answer = idle.get("/").await.unwrap();
-    assert_eq!((answer.body.as_str(), answer.closes), ("hello", true));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    half.send("TP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    assert_eq!(half.answer().await.unwrap().body, "hello");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
