@@ -3,6 +3,7 @@ mod activity;
 mod config;
 mod connection;
 mod counted;
+mod frame;
 mod roster;
 mod watched;
 
@@ -123,8 +124,8 @@ impl<S> Server<S> {
         Ok(self)
     }
 
-    /// The requests under way, from the last byte of the head to the last byte of the answer's
-    /// body; that of a websocket ends with its handshake.
+    /// The requests under way, from the last byte of the head until the last byte of the answer's
+    /// body has been handed to the system; that of a websocket ends with its handshake.
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.clone()

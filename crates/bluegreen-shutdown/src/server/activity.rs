@@ -106,6 +106,8 @@ struct UnderWay {
     method: Method,
     target: Option<PathAndQuery>,
     since: Instant,
+    /// The service is done with it; the client has not taken all of the answer.
+    answered: bool,
 }
 
 impl UnderWay {
@@ -155,12 +157,21 @@ impl Activity {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.requests.push(UnderWay { number, method, target, since: now });
+        state.requests.push(UnderWay { number, method, target, since: now, answered: false });
         state.head_since = None;
         number
     }
 
-    /// A request's answer is complete, or nobody will finish it.
+    /// A request's answer is complete here; a part of it waits for the client to take it.
+    pub(super) fn answered(&self, number: u64, now: Instant) {
+        let mut state = self.state();
+        if let Some(request) = state.requests.iter_mut().find(|other| other.number == number) {
+            request.answered = true;
+        }
+        state.quiet_since = now;
+    }
+
+    /// A request's answer has left, or nobody will finish it.
     pub(super) fn request_ends(&self, number: u64, now: Instant) {
         let mut state = self.state();
         if let Some(place) = state.requests.iter().position(|request| request.number == number) {
@@ -208,10 +219,11 @@ impl Activity {
 
     pub(super) fn look(&self, now: Instant, limits: Limits) -> Verdict {
         let state = self.state();
-        if !state.requests.is_empty() {
+        if state.requests.iter().any(|request| !request.answered) {
             return Verdict::LookAgain(now + limits.shortest());
         }
-        let quiet = if state.unsent { limits.unsent } else { limits.idle };
+        let unsent = state.unsent || !state.requests.is_empty();
+        let quiet = if unsent { limits.unsent } else { limits.idle };
         let (until, over) = match state.head_since {
             Some(since) => (since + limits.head, Verdict::SlowHead),
             None => (state.quiet_since + quiet, Verdict::Idle),
@@ -333,6 +345,20 @@ mod tests {
         // At other times it is as idle as any.
         activity.blocked();
         assert_eq!(activity.look(at(start, 675), limits()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_client_does_not_take_is_no_work_and_yet_unfinished() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        let request = begin(&activity, "/", start);
+        activity.answered(request, at(start, 100));
+        // Over HTTP/2 the socket is not full, only the windows are.
+        assert!(matches!(activity.look(at(start, 174), limits()), Verdict::LookAgain(_)));
+        assert_eq!(activity.look(at(start, 175), limits()), Verdict::Idle);
+        let told = limits().last_call().goodbye();
+        assert!(matches!(activity.look(at(start, 600), told), Verdict::LookAgain(_)));
+        assert_eq!(activity.unfinished(at(start, 600)).named.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,8 @@ use crate::ServerError;
 pub struct ServerConfig {
     /// How long the head of a request may take from its first byte to its last. Default: 10 s.
     pub header_timeout: Duration,
-    /// How long a connection without a request stays open. It must be longer than the idle timeout
+    /// How long a connection stays open without a request, or while its client takes nothing of an
+    /// answer that is complete. It must be longer than the idle timeout
     /// of the load balancer in front (60 s by default on an ALB): else the server now and then
     /// closes a connection on which a request is on its way, and the client sees a 502. Default:
     /// 75 s.

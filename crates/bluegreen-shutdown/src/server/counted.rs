@@ -1,4 +1,4 @@
-//! Counts requests from their head to the end of their answer, notices upgrades, and asks HTTP/1
+//! Counts requests from their head until their answer has left, notices upgrades, and asks HTTP/1
 //! clients to leave.
 
 use std::future::Future;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::activity::Activity;
+use super::frame::Tracked;
 
 /// A service whose requests are counted.
 pub(super) struct Counted<S> {
@@ -48,7 +49,7 @@ where
         let under_way = UnderWay { _guard: line.in_flight.enter(), line, number };
         let http1 = (request.version() < Version::HTTP_2).then_some(Http1 { connects });
         let future = hyper::service::Service::call(&self.service, request);
-        CountedFuture { future, http1, under_way: Some(under_way) }
+        CountedFuture { future, http1, held: Some(Held(Arc::new(under_way))) }
     }
 }
 
@@ -66,8 +67,9 @@ impl Http1 {
     }
 }
 
-/// A request under way; dropping it ends it.
-struct UnderWay {
+/// A request under way; dropping it ends it. Its future, its body and the data that has not left
+/// share it.
+pub(super) struct UnderWay {
     _guard: Option<InFlightGuard>,
     line: Arc<Line>,
     number: u64,
@@ -85,11 +87,22 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.line.activity.request_ends(self.number, Instant::now());
+    }
+}
+
+/// The share of a request's future, and then of its body: the service's code runs in these alone.
+struct Held(Arc<UnderWay>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
         // Over HTTP/2 each stream is a task of hyper's, which nobody else looks after.
         if std::thread::panicking() {
-            self.line.panics.fetch_add(1, Ordering::Relaxed);
+            self.0.line.panics.fetch_add(1, Ordering::Relaxed);
         }
-        self.line.activity.request_ends(self.number, Instant::now());
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.line.activity.answered(self.0.number, Instant::now());
+        }
     }
 }
 
@@ -101,7 +114,7 @@ pin_project! {
         #[pin]
         future: TowerToHyperServiceFuture<S, Request<Incoming>>,
         http1: Option<Http1>,
-        under_way: Option<UnderWay>,
+        held: Option<Held>,
     }
 }
 
@@ -114,8 +127,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        let under_way = this.under_way.take();
-        if let (Some(http1), Some(request)) = (*this.http1, &under_way) {
+        let held = this.held.take();
+        if let (Some(http1), Some(Held(request))) = (*this.http1, &held) {
             if http1.hands_over(response.status()) {
                 // Its `Connection: upgrade` stays: a websocket that begins in the drain delay works.
                 request.hands_over();
@@ -123,28 +136,31 @@ where
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }
-        Poll::Ready(Ok(response.map(|body| CountedBody { body, under_way })))
+        Poll::Ready(Ok(response.map(|body| CountedBody { body, held })))
     }
 }
 
 pin_project! {
-    /// hyper drops it after the last frame, and the request ends.
+    /// hyper drops it after the last frame; the request ends when the data has left as well.
     pub(super) struct CountedBody<B> {
         #[pin]
         body: B,
-        under_way: Option<UnderWay>,
+        held: Option<Held>,
     }
 }
 
 impl<B: Body> Body for CountedBody<B> {
-    type Data = B::Data;
+    type Data = Tracked<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Tracked<B::Data>>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx)?);
+        let share = || this.held.as_ref().map(|Held(request)| Arc::clone(request));
+        Poll::Ready(frame.map(|frame| Ok(frame.map_data(|data| Tracked::new(data, share())))))
     }
 
     fn is_end_stream(&self) -> bool {

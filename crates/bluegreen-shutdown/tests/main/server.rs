@@ -218,6 +218,50 @@ async fn a_client_that_stops_reading_is_counted_although_its_handler_is_done() {
 }
 
 #[tokio::test]
+async fn an_http2_client_that_reads_slowly_gets_the_whole_answer() {
+    let running = start(ServerConfig::default()).await;
+    let (mut client, _connection) = http2(running.address).await;
+    let response = client.send_request(http2_get("/big")).await.unwrap();
+    let mut body = response.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    running.stopper.stop(LONG);
+    running.listener_closed().await;
+    // Longer than a connection that was told to end may be quiet.
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert_eq!(first.len() + rest.len(), BIG);
+    assert_eq!(running.end().await.requests_abandoned, 0);
+}
+
+#[tokio::test]
+async fn an_http2_client_that_stops_reading_is_counted_although_its_handler_is_done() {
+    let running = start(ServerConfig::default()).await;
+    let (mut client, _connection) = http2(running.address).await;
+    let response = client.send_request(http2_get("/big")).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    // The windows are full, the socket is not.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(running.in_flight.count(), 1);
+    running.stopper.stop(Duration::from_millis(50));
+    let report = running.end().await;
+    assert_eq!((report.requests_abandoned, report.connections_cut), (1, 1));
+    assert_eq!(report.abandoned[0].path, "/big");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_a_complete_answer_is_as_idle_as_any() {
+    let config = ServerConfig::default().with_idle_timeout(Duration::from_millis(300));
+    let running = start(config).await;
+    let (mut client, connection) = http2(running.address).await;
+    let response = client.send_request(http2_get("/big")).await.unwrap();
+    // The server closes: nothing else ends a connection of a client that is there.
+    assert!(tokio::time::timeout(LONG / 3, connection).await.is_ok());
+    drop(response);
+    running.under_way(0).await;
+}
+
+#[tokio::test]
 async fn a_request_on_its_way_when_the_listener_closes_is_answered() {
     // However long the connection was idle: as a pool keeps it, longer than the last call.
     for idle_for in [Duration::ZERO, Duration::from_millis(1_500)] {
