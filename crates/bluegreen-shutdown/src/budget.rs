@@ -30,10 +30,11 @@ pub enum BudgetWarning {
         /// What Fargate grants at most.
         limit: Duration,
     },
-    /// Requests are cut while the load balancer would still wait for their answers: their clients
-    /// see a 502.
+    /// Requests may be cut while the load balancer would still wait for their answers: their
+    /// clients see a 502.
     BeforeDeregistration {
-        /// The longest time from the signal to the end of the requests.
+        /// The time from the signal that requests are sure to have: what the listener leaves
+        /// unused is not theirs, and servers cut a moment before their level ends.
         requests_end: Duration,
         /// How long the load balancer waits.
         deregistration_delay: Duration,
@@ -59,7 +60,7 @@ impl fmt::Display for BudgetWarning {
             }
             Self::BeforeDeregistration { requests_end, deregistration_delay } => write!(
                 f,
-                "requests are cut {requests_end:?} after the signal, but the load balancer waits \
+                "requests may be cut {requests_end:?} after the signal, but the load balancer waits \
                  for them for {deregistration_delay:?} (its deregistration delay)"
             ),
         }
@@ -84,13 +85,19 @@ pub(crate) fn warnings(config: &LifecycleConfig) -> Vec<BudgetWarning> {
     if stop_timeout > FARGATE {
         warnings.push(BudgetWarning::BeyondFargate { stop_timeout, limit: FARGATE });
     }
-    let requests_end = config.until_end_of(Level::Requests);
+    let requests_end = config.drain_delay.saturating_add(notice(config.requests));
     if let Some(deregistration_delay) = config.deregistration_delay
         && requests_end < deregistration_delay
     {
         warnings.push(BudgetWarning::BeforeDeregistration { requests_end, deregistration_delay });
     }
     warnings
+}
+
+/// The time a driver is told out of a budget: it ends a tenth sooner, at most 100 ms, which leaves
+/// the driver a moment to report what it gave up.
+pub(crate) fn notice(budget: Duration) -> Duration {
+    budget - (budget / 10).min(Duration::from_millis(100))
 }
 
 #[cfg(test)]
@@ -147,11 +154,16 @@ mod tests {
     #[test]
     fn requests_cut_before_the_load_balancer_gives_up_are_told() {
         let config = LifecycleConfig::default();
-        assert_eq!(config.with_deregistration_delay(secs(18)).warnings(), []);
+        let sure = secs(5) + secs(12) - Duration::from_millis(100);
+        assert_eq!(config.with_deregistration_delay(sure).warnings(), []);
+        assert_eq!(config.with_deregistration_delay(secs(17)).warnings().len(), 1);
+        // Time that the listener may leave unused.
+        let listener = config.with_listener(secs(10)).with_stop_timeout(secs(60));
+        assert_eq!(listener.with_deregistration_delay(secs(17)).warnings().len(), 1);
         assert_eq!(
             texts(&config.with_deregistration_delay(secs(300))),
             [
-                "requests are cut 18s after the signal, but the load balancer waits for them for 300s \
+                "requests may be cut 16.9s after the signal, but the load balancer waits for them for 300s \
               (its deregistration delay)"
             ]
         );

@@ -29,8 +29,8 @@ pub struct LifecycleConfig {
     /// see [`warnings`](Self::warnings). Default: 30 s, as on ECS.
     pub stop_timeout: Duration,
     /// How long the load balancer waits for the answers of a target that it deregisters: 0 s to
-    /// 3600 s, by default 300 s on an ALB. Compared with the time that requests have; `None`
-    /// compares nothing. Default: `None`.
+    /// 3600 s, by default 300 s on an ALB. Compared with the time that requests are sure
+    /// to have; `None` compares nothing. Default: `None`.
     pub deregistration_delay: Option<Duration>,
     /// How long requests are still accepted after readiness was withdrawn. At least the time the
     /// load balancer needs to notice: its interval times its unhealthy threshold, unless the

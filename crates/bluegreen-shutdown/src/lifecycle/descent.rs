@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Lifecycle;
 use super::turns::Turn;
+use crate::budget::notice;
 use crate::driver::{Abandoned, Driver, DriverEnd, Drivers, Ended, Policy};
 use crate::report::{Cause, FinishedDriver, LevelEnd, LevelReport, ShutdownReport};
 use crate::{Level, Signal};
@@ -177,10 +178,4 @@ impl Lifecycle {
             self.tell_early(&name, level, &end);
         }
     }
-}
-
-/// The time a driver is told out of a budget: it ends a tenth sooner, at most 100 ms, which leaves
-/// the driver a moment to report what it gave up.
-fn notice(budget: Duration) -> Duration {
-    budget - (budget / 10).min(Duration::from_millis(100))
 }
