@@ -14,6 +14,10 @@ use crate::{Level, Signal};
 /// As good as no limit, and within what clocks can add.
 const FAR: Duration = Duration::from_secs(365 * 86_400);
 
+/// What drivers that have no time at all, those of readiness without a drain delay, get to hear of
+/// it and end: little enough to be within the notice that the last level ends sooner by.
+const MOMENT: Duration = Duration::from_millis(20);
+
 enum Step {
     Signal(Signal),
     Ended(Ended),
@@ -65,7 +69,10 @@ impl Lifecycle {
     ) -> LevelEnd {
         self.ask(level, deadline);
         // The drain delay is for others to notice: it is waited out however little is to do.
-        let done = |drivers: &Drivers| level != Level::Readiness && !drivers.any_at(level);
+        let drains = level == Level::Readiness && !self.config.drain_delay.is_zero();
+        let done = |drivers: &Drivers| !drains && !drivers.any_at(level);
+        let none = self.config.budget(level).is_zero();
+        let deadline = if none { Instant::now() + MOMENT } else { deadline };
         match self.wait_until(deadline, done, report).await {
             LevelEnd::DeadlinePassed => {
                 let abandoned = self.drivers.abandon(|_, driver| driver.level == level);

@@ -120,6 +120,33 @@ async fn the_whole_never_takes_longer_than_the_budgets_however_drivers_misbehave
     assert_eq!(report.abandoned.len(), Level::ALL.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn without_a_drain_delay_a_driver_that_ends_at_once_is_not_abandoned() {
+    let config = LifecycleConfig::default().with_drain_delay(Duration::ZERO);
+    let mut lifecycle = Lifecycle::new(config).unwrap();
+    lifecycle.spawn(Level::Readiness, "deregister", |stop| async move {
+        stop.requested().await;
+        Ok::<_, std::io::Error>(())
+    });
+    lifecycle.trigger().shut_down();
+    let begun = Instant::now();
+    let report = lifecycle.run().await;
+    assert_eq!(report.outcome(), Outcome::Complete, "{report}");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_drain_delay_a_driver_that_does_not_end_is_left_all_the_same() {
+    let config = LifecycleConfig::default().with_drain_delay(Duration::ZERO);
+    let mut lifecycle = Lifecycle::new(config).unwrap();
+    lifecycle.spawn(Level::Readiness, "deaf", |_| std::future::pending::<Result<(), String>>());
+    lifecycle.trigger().shut_down();
+    let begun = Instant::now();
+    let report = lifecycle.run().await;
+    assert_eq!(report.abandoned, ["deaf"]);
+    assert!(begun.elapsed() < Duration::from_millis(100), "{report}");
+}
+
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
     let error = Lifecycle::new(LifecycleConfig::default()).unwrap_err();
