@@ -6,6 +6,7 @@ use std::future::Future;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 
+use crate::line::InLine;
 use crate::server::Roster;
 use crate::{Level, ServerReport};
 
@@ -27,8 +28,21 @@ impl fmt::Display for DriverEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("finished"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
-            Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::Failed(error) => write!(f, "failed: {}", InLine(error)),
+            Self::Panicked(message) => write!(f, "panicked: {}", InLine(message)),
+        }
+    }
+}
+
+/// The end of a driver by name, where finishing was too early.
+pub(crate) struct Wrongly<'a>(pub(crate) &'a str, pub(crate) &'a DriverEnd);
+
+impl fmt::Display for Wrongly<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, end) = self;
+        match end {
+            DriverEnd::Finished => write!(f, "driver {} ended early", InLine(name)),
+            end => write!(f, "driver {} {end}", InLine(name)),
         }
     }
 }

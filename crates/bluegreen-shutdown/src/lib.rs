@@ -7,6 +7,7 @@ mod driver;
 mod error;
 mod level;
 mod lifecycle;
+mod line;
 mod report;
 mod server;
 mod signal;

@@ -266,6 +266,7 @@ impl Lifecycle {
         match (policy, &end) {
             (Policy::Essential, _) => {
                 tracing::error!(driver = name, %end, "an essential driver ended early");
+                self.failed.push((name.clone(), end.clone()));
                 return Some(Cause::Driver { name, end });
             }
             (Policy::Optional, DriverEnd::Finished) => {

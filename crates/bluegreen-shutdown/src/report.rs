@@ -3,6 +3,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::abandoned::keep_oldest;
+use crate::driver::Wrongly;
+use crate::line::InLine;
 use crate::{AbandonedRequest, DriverEnd, Level, ServerReport, Signal};
 
 /// Why a process ended.
@@ -27,10 +29,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Signal(signal) => signal.fmt(f),
             Self::Requested => f.write_str("requested by the program"),
-            Self::Driver { name, end: DriverEnd::Finished } => {
-                write!(f, "driver {name} ended early")
-            }
-            Self::Driver { name, end } => write!(f, "driver {name} {end}"),
+            Self::Driver { name, end } => Wrongly(name, end).fmt(f),
         }
     }
 }
@@ -108,7 +107,8 @@ pub struct ShutdownReport {
     pub levels: Vec<LevelReport>,
     /// Drivers and hooks that ended as they were asked to, in that order.
     pub finished: Vec<FinishedDriver>,
-    /// Drivers and hooks that failed, panicked or ended early, by name.
+    /// Drivers and hooks that failed, panicked or ended early, by name; the one that ended the
+    /// process is among them.
     pub failed: Vec<(String, DriverEnd)>,
     /// Drivers and hooks that were cut off, and hooks that were not begun any more, by name.
     pub abandoned: Vec<String>,
@@ -184,6 +184,7 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.outcome() {
             Outcome::Complete => "complete",
+            Outcome::Failed if self.anything_cut() => "incomplete, and after a failure",
             Outcome::Failed => "complete after a failure",
             Outcome::Abandoned => "incomplete",
             Outcome::Forced => "forced",
@@ -199,13 +200,13 @@ impl fmt::Display for ShutdownReport {
             write!(f, "\n  {:<9} {:.1?}{end}", level.level, level.took)?;
         }
         for FinishedDriver { name, took, .. } in &self.finished {
-            write!(f, "\n  driver {name} finished in {took:.1?}")?;
+            write!(f, "\n  driver {} finished in {took:.1?}", InLine(name))?;
         }
         for (name, end) in &self.failed {
-            write!(f, "\n  driver {name} {end}")?;
+            write!(f, "\n  {}", Wrongly(name, end))?;
         }
         for name in &self.abandoned {
-            write!(f, "\n  driver {name} abandoned")?;
+            write!(f, "\n  driver {} abandoned", InLine(name))?;
         }
         self.write_cut(f)
     }
@@ -293,6 +294,33 @@ mod tests {
              request GET /1 cut after 1.0s\n    \
              request GET /0 cut after 0.0ns"
         );
+    }
+
+    #[test]
+    fn what_was_abandoned_is_never_called_complete() {
+        let mut report = report(Cause::Requested);
+        report.failed.push(("audit".to_owned(), DriverEnd::Failed("disk full".to_owned())));
+        assert!(report.to_string().starts_with("shutdown complete after a failure in"), "{report}");
+        report.abandoned.push("outbox".to_owned());
+        assert_eq!(report.outcome(), Outcome::Failed);
+        let text = report.to_string();
+        assert!(text.starts_with("shutdown incomplete, and after a failure in"), "{text}");
+    }
+
+    #[test]
+    fn names_and_errors_forge_no_lines() {
+        let name = "audit\n  driver orders".to_owned();
+        let end = DriverEnd::Failed("gone\r\n\u{2028}\u{1b}[2K".to_owned());
+        let mut report = report(Cause::Driver { name: name.clone(), end: end.clone() });
+        report.failed.push((name.clone(), end));
+        report.abandoned.push(name.clone());
+        let (level, took) = (Level::Consumers, Duration::ZERO);
+        report.finished.push(FinishedDriver { name, level, took });
+        let text = report.to_string();
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(!text.contains(['\r', '\u{2028}', '\u{1b}']), "{text}");
+        let failed = r"driver audit\n  driver orders failed: gone\r\n\u{2028}\u{1b}[2K";
+        assert!(text.contains(failed), "{text}");
     }
 
     #[test]

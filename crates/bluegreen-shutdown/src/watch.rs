@@ -2,6 +2,7 @@ use std::fmt;
 
 use tokio::sync::watch;
 
+use crate::driver::Wrongly;
 use crate::{DriverEnd, Level};
 
 /// A driver that ended before it was asked to.
@@ -18,7 +19,7 @@ pub struct EarlyEnd {
 
 impl fmt::Display for EarlyEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "driver {} {}", self.name, self.end)
+        Wrongly(&self.name, &self.end).fmt(f)
     }
 }
 

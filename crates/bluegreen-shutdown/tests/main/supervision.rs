@@ -40,6 +40,7 @@ async fn an_early_end_and_an_error_end_the_process_with_their_causes() {
         let mut lifecycle = Lifecycle::new(LifecycleConfig::default()).unwrap();
         lifecycle.spawn(Level::Consumers, "orders", |_| async { result });
         let report = lifecycle.run().await;
+        assert_eq!(report.failed, [("orders".to_owned(), end.clone())]);
         assert_eq!(report.cause, Cause::Driver { name: "orders".to_owned(), end });
         assert_eq!(report.outcome(), Outcome::Failed);
     }
@@ -86,6 +87,7 @@ async fn a_driver_that_fails_on_the_way_down_is_named_too() {
             ("follower".to_owned(), DriverEnd::Failed("store gone".to_owned())),
         ]
     );
+    assert!(report.to_string().contains("driver publisher ended early"), "{report}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +119,7 @@ async fn a_health_probe_hears_of_drivers_that_have_ended_while_the_process_goes_
     let running = tokio::spawn(lifecycle.run());
     drivers.changed().await;
     let ended = drivers.ended();
-    assert_eq!((ended.len(), ended[0].name.as_str()), (1, "warm-up"));
+    assert_eq!((ended.len(), ended[0].to_string().as_str()), (1, "driver warm-up ended early"));
     assert_eq!(drivers.check(), Ok(()), "one that finished is no failure");
     drivers.changed().await;
     let EarlyEnd { name, level, .. } = drivers.check().unwrap_err();
