@@ -7,14 +7,14 @@ use http::uri::PathAndQuery;
 /// How many abandoned requests a report names; the rest is counted.
 pub(crate) const NAMED: usize = 20;
 
-/// How much of a path a report shows: a log event is no place for 64 KiB of it.
-const PATH_BYTES: usize = 200;
+/// How much of a path or method a report shows: a log event is no place for 64 KiB of it.
+const SHOWN_BYTES: usize = 200;
 
 /// A request that was cut off before its client had the whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AbandonedRequest {
-    /// Its method.
+    /// Its method; shortened when it is very long.
     pub method: Method,
     /// Its path, never the query, which may hold secrets; shortened when it is very long.
     pub path: String,
@@ -33,7 +33,7 @@ impl AbandonedRequest {
     ) -> Self {
         // Only `CONNECT host:port` has no path.
         let path = target.map_or("", PathAndQuery::path);
-        Self { method, path: shortened(path), age, upgraded }
+        Self { method: shortened_method(method), path: shortened(path), age, upgraded }
     }
 }
 
@@ -51,11 +51,20 @@ pub(crate) fn keep_oldest(requests: &mut Vec<AbandonedRequest>) {
     requests.truncate(NAMED);
 }
 
+fn shortened_method(method: Method) -> Method {
+    let shown = method.as_str().as_bytes().get(..SHOWN_BYTES);
+    match shown.filter(|shown| shown.len() < method.as_str().len()) {
+        // Dots may be part of a method, an ellipsis may not.
+        Some(shown) => Method::from_bytes(&[shown, b"..."].concat()).unwrap_or_default(),
+        None => method,
+    }
+}
+
 fn shortened(path: &str) -> String {
-    if path.len() <= PATH_BYTES {
+    if path.len() <= SHOWN_BYTES {
         return path.to_owned();
     }
-    let end = (0..=PATH_BYTES).rev().find(|end| path.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=SHOWN_BYTES).rev().find(|end| path.is_char_boundary(*end)).unwrap_or(0);
     format!("{}…", path.get(..end).unwrap_or_default())
 }
 
@@ -80,6 +89,16 @@ mod tests {
         let path = shortened(&long);
         assert_eq!(path, format!("/{}…", "ä".repeat(99)));
         assert_eq!(shortened(&long[..199]).len(), 199);
+    }
+
+    #[test]
+    fn a_very_long_method_is_shortened_as_well() {
+        let long = Method::from_bytes("M".repeat(100_000).as_bytes()).unwrap();
+        let request = AbandonedRequest::new(long, None, Duration::ZERO, false);
+        assert_eq!(request.method.as_str(), format!("{}...", "M".repeat(200)));
+        let known = Method::from_bytes("M".repeat(200).as_bytes()).unwrap();
+        let request = AbandonedRequest::new(known.clone(), None, Duration::ZERO, false);
+        assert_eq!(request.method, known);
     }
 
     #[test]
