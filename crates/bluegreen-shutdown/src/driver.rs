@@ -92,7 +92,7 @@ pub(crate) struct Ended {
 /// The running drivers. Dropping it ends them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Drivers {
-    tasks: JoinSet<Result<Done, BoxError>>,
+    tasks: JoinSet<Result<Done, String>>,
     running: HashMap<Id, (Driver, AbortHandle)>,
 }
 
@@ -100,7 +100,7 @@ impl Drivers {
     pub(crate) fn spawn(
         &mut self,
         driver: Driver,
-        run: impl Future<Output = Result<Done, BoxError>> + Send + 'static,
+        run: impl Future<Output = Result<Done, String>> + Send + 'static,
     ) -> Id {
         let abort = self.tasks.spawn(run);
         let id = abort.id();
@@ -140,7 +140,7 @@ impl Drivers {
                     tracing::debug!(report = done.report, "a driver's report");
                     (id, DriverEnd::Finished, done.server)
                 }
-                Ok((id, Err(error))) => (id, DriverEnd::Failed(chain(error.as_ref())), None),
+                Ok((id, Err(error))) => (id, DriverEnd::Failed(error), None),
                 Err(error) => {
                     let id = error.id();
                     let text = error.try_into_panic().map_or_else(

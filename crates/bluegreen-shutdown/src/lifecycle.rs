@@ -4,6 +4,7 @@ mod turns;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bluegreen_core::{Stop, Stopper};
 use http::{Request, Response};
@@ -12,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
-use crate::driver::{BoxError, Done, Driver, DriverEnd, Drivers, Ended, Policy};
+use crate::driver::{BoxError, Done, Driver, DriverEnd, Drivers, Ended, Policy, chain};
 use crate::level::ByLevel;
 use crate::report::{Cause, ShutdownReport};
 use crate::server::Server;
@@ -59,12 +60,18 @@ impl Lifecycle {
     /// # Errors
     /// When a level has no time at all, outside a tokio runtime, or when the system refuses to
     /// listen for signals.
+    ///
+    /// # Panics
+    /// In a tokio runtime without IO or without time: it needs `enable_all`, as `#[tokio::main]`
+    /// has it.
     pub fn new(config: LifecycleConfig) -> Result<Self, LifecycleError> {
         config.check()?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
         tokio::runtime::Handle::try_current().map_err(|_| LifecycleError::NoRuntime)?;
+        // Panics without a timer, which would only be missed once the process is to end.
+        drop(tokio::time::sleep(Duration::ZERO));
         Ok(Self {
             config,
             signals: Signals::install().map_err(LifecycleError::Signals)?,
@@ -286,11 +293,13 @@ impl Lifecycle {
     }
 }
 
-async fn reported<T, E>(driver: impl Future<Output = Result<T, E>>) -> Result<Done, BoxError>
+/// Both texts are made here, in the driver's own task: a `Debug` or `Display` that panics is the
+/// driver's failure alone.
+async fn reported<T, E>(driver: impl Future<Output = Result<T, E>>) -> Result<Done, String>
 where
     T: Debug,
     E: Into<BoxError>,
 {
-    let report = driver.await.map_err(Into::into)?;
+    let report = driver.await.map_err(|error| chain(error.into().as_ref()))?;
     Ok(Done { report: format!("{report:?}"), server: None })
 }

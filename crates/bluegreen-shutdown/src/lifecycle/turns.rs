@@ -9,9 +9,9 @@ use std::time::Duration;
 use bluegreen_core::Stopper;
 use tokio::task::Id;
 
-use crate::driver::{BoxError, Done, Drivers};
+use crate::driver::{Done, Drivers};
 
-pub(super) type HookRun = Pin<Box<dyn Future<Output = Result<Done, BoxError>> + Send>>;
+pub(super) type HookRun = Pin<Box<dyn Future<Output = Result<Done, String>> + Send>>;
 
 /// One driver or hook that waits for its turn.
 pub(super) enum Turn {

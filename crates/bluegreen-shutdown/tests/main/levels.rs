@@ -147,6 +147,21 @@ async fn without_a_drain_delay_a_driver_that_does_not_end_is_left_all_the_same()
     assert!(begun.elapsed() < Duration::from_millis(100), "{report}");
 }
 
+/// Not when the signal comes, when nobody looks any more.
+#[test]
+fn a_runtime_without_io_or_without_time_is_noticed_at_the_start() {
+    let io_alone = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let time_alone = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    for (runtime, lacks) in [(io_alone, "enable_time"), (time_alone, "enable_io")] {
+        let _entered = runtime.as_ref().unwrap().enter();
+        let made = std::panic::catch_unwind(|| Lifecycle::new(LifecycleConfig::default()).is_ok());
+        let panic = made.unwrap_err();
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+        assert!(text.contains(lacks), "{text}");
+    }
+}
+
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
     let error = Lifecycle::new(LifecycleConfig::default()).unwrap_err();

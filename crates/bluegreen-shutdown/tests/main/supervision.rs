@@ -90,6 +90,34 @@ async fn a_driver_that_fails_on_the_way_down_is_named_too() {
     assert!(report.to_string().contains("driver publisher ended early"), "{report}");
 }
 
+/// Panics when it is told, as a failure or as a report.
+struct Untellable;
+
+impl std::fmt::Display for Untellable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("cannot be told")
+    }
+}
+
+impl std::fmt::Debug for Untellable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("cannot be told")
+    }
+}
+
+impl std::error::Error for Untellable {}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_panics_when_it_is_told_is_the_drivers_own_failure() {
+    for end in [Ok(Untellable), Err(Untellable)] {
+        let mut lifecycle = Lifecycle::new(LifecycleConfig::default()).unwrap();
+        lifecycle.spawn(Level::Support, "odd", |_| async { end });
+        let report = lifecycle.run().await;
+        let end = DriverEnd::Panicked("cannot be told".to_owned());
+        assert_eq!(report.cause, Cause::Driver { name: "odd".to_owned(), end });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_lifecycle_takes_its_drivers_along() {
     let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
