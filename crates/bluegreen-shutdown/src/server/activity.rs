@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::ServerConfig;
 use crate::AbandonedRequest;
 
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a connection may be quiet, or a head incomplete, once the listener is closed: time for
 /// a request that is already on its way.
@@ -94,9 +94,32 @@ struct State {
     quiet_since: Instant,
     /// The socket would take no more bytes.
     unsent: bool,
-    /// HTTP/2: bytes between requests are frames of the connection, not heads.
-    multiplexed: bool,
-    untouched: bool,
+    protocol: Protocol,
+}
+
+/// What the first bytes of a connection say it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// So many bytes have come, all of them as HTTP/2 begins.
+    Unknown(usize),
+    /// Bytes between requests begin heads.
+    Http1,
+    /// Bytes between requests are frames of the connection, not heads.
+    Http2,
+}
+
+impl Protocol {
+    fn after(self, bytes: &[u8]) -> Self {
+        let Self::Unknown(come) = self else { return self };
+        let rest = HTTP2_PREFACE.get(come..).unwrap_or_default();
+        if bytes.starts_with(rest) {
+            Self::Http2
+        } else if rest.starts_with(bytes) {
+            Self::Unknown(come + bytes.len())
+        } else {
+            Self::Http1
+        }
+    }
 }
 
 /// A request's name. Cloning a target counts a reference; hyper has allocated it.
@@ -126,8 +149,7 @@ impl Activity {
             head_since: None,
             quiet_since: now,
             unsent: false,
-            multiplexed: false,
-            untouched: true,
+            protocol: Protocol::Unknown(0),
         };
         Self { state: Mutex::new(state), upgraded: AtomicBool::new(false) }
     }
@@ -139,14 +161,15 @@ impl Activity {
     /// Bytes have arrived.
     pub(super) fn received(&self, bytes: &[u8], now: impl FnOnce() -> Instant) {
         let mut state = self.state();
-        if state.untouched {
-            state.untouched = false;
-            state.multiplexed = bytes.starts_with(HTTP2_PREFACE);
+        state.protocol = state.protocol.after(bytes);
+        if state.protocol == Protocol::Http2 {
+            state.head_since = None;
+            return;
         }
         // Some clients send an empty line after a body; it begins nothing.
         let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
         let between = state.requests.is_empty() && state.head_since.is_none();
-        if begins && between && !state.multiplexed {
+        if begins && between {
             state.head_since = Some(now());
         }
     }
@@ -214,7 +237,7 @@ impl Activity {
     /// without a sign before.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
-        !state.requests.is_empty() || state.unsent || state.multiplexed
+        !state.requests.is_empty() || state.unsent || state.protocol == Protocol::Http2
     }
 
     pub(super) fn look(&self, now: Instant, limits: Limits) -> Verdict {
@@ -310,6 +333,32 @@ mod tests {
         assert!(activity.is_busy());
         assert!(matches!(activity.look(at(start, 20), limits()), Verdict::LookAgain(_)));
         assert_eq!(activity.look(at(start, 75), limits()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_may_come_in_any_pieces() {
+        let start = Instant::now();
+        for split in 1..HTTP2_PREFACE.len() {
+            let activity = Activity::new(start);
+            let (first, rest) = HTTP2_PREFACE.split_at(split);
+            activity.received(first, || start);
+            assert!(!activity.is_busy());
+            activity.received(&[rest, b"settings"].concat(), || at(start, 1));
+            activity.received(b"a ping", || at(start, 5));
+            assert!(activity.is_busy());
+            assert!(matches!(activity.look(at(start, 20), limits()), Verdict::LookAgain(_)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_begins_like_a_preface_is_a_head() {
+        let start = Instant::now();
+        for rest in ["INT / HTTP/1.1", " * HTTP/2.0\r\n\r\nSN"] {
+            let activity = Activity::new(start);
+            activity.received(b"PR", || start);
+            activity.received(rest.as_bytes(), || at(start, 1));
+            assert_eq!(activity.look(at(start, 10), limits()), Verdict::SlowHead);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,26 @@ async fn a_connection_that_never_sent_a_byte_is_not_busy() {
     prefaced.closed().await;
 }
 
+/// What begins an HTTP/2 connection may come in two segments as well as in one.
+#[tokio::test]
+async fn a_preface_in_two_segments_is_http2_all_the_same() {
+    let config = ServerConfig::default().with_header_timeout(Duration::from_millis(50));
+    let running = start(config).await;
+    let mut client = Connection::open(running.address).await.unwrap();
+    client.send("PRI * HT").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    client.send("TP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut settings = [0; 9];
+    client.read_exact(&mut settings).await.unwrap();
+    // Longer than a head may take.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.send("\0\0\x08\x06\0\0\0\0\0pingpong").await.unwrap();
+    running.stopper.stop(LONG);
+    assert_eq!(running.end().await.slow_heads, 0);
+    let text = client.closed().await;
+    assert!(text.windows(8).any(|eight| eight == b"pingpong"), "the ping is answered");
+}
+
 /// HTTP/2 ends when the client has answered a ping, which one that is gone never does.
 #[tokio::test]
 async fn an_http2_client_that_is_gone_does_not_hold_up_the_end() {
