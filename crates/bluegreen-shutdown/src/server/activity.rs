@@ -95,6 +95,9 @@ struct State {
     /// The socket would take no more bytes.
     unsent: bool,
     protocol: Protocol,
+    /// The last request has a body, which its handler may still take after it has answered. Only
+    /// hyper knows where it ends.
+    body_follows: bool,
 }
 
 /// What the first bytes of a connection say it speaks.
@@ -150,6 +153,7 @@ impl Activity {
             quiet_since: now,
             unsent: false,
             protocol: Protocol::Unknown(0),
+            body_follows: false,
         };
         Self { state: Mutex::new(state), upgraded: AtomicBool::new(false) }
     }
@@ -169,19 +173,30 @@ impl Activity {
         // Some clients send an empty line after a body; it begins nothing.
         let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
         let between = state.requests.is_empty() && state.head_since.is_none();
-        if begins && between {
+        if !between {
+            return;
+        }
+        if state.body_follows {
+            state.quiet_since = now();
+        } else if begins {
             state.head_since = Some(now());
         }
     }
 
     /// A request's head is complete; answers its number on this connection.
-    pub(super) fn request_begins(&self, method: &Method, uri: &Uri, now: Instant) -> u64 {
+    pub(super) fn request_begins(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        body_follows: bool,
+        now: Instant,
+    ) -> u64 {
         let (method, target) = (method.clone(), uri.path_and_query().cloned());
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         state.requests.push(UnderWay { number, method, target, since: now, answered: false });
-        state.head_since = None;
+        (state.head_since, state.body_follows) = (None, body_follows);
         number
     }
 
@@ -284,7 +299,7 @@ mod tests {
     }
 
     fn begin(activity: &Activity, path: &'static str, now: Instant) -> u64 {
-        activity.request_begins(&Method::GET, &Uri::from_static(path), now)
+        activity.request_begins(&Method::GET, &Uri::from_static(path), false, now)
     }
 
     #[tokio::test(start_paused = true)]
@@ -309,6 +324,24 @@ mod tests {
         activity.request_ends(request, at(start, 1_000));
         assert!(matches!(activity.look(at(start, 1_074), limits()), Verdict::LookAgain(_)));
         assert_eq!(activity.look(at(start, 1_075), limits()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_after_a_request_with_a_body_may_be_the_rest_of_it() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        let begin = |body_follows| {
+            let (method, uri) = (Method::POST, Uri::from_static("/"));
+            let request = activity.request_begins(&method, &uri, body_follows, start);
+            activity.request_ends(request, start);
+        };
+        begin(true);
+        activity.received(b"the rest", || at(start, 9));
+        assert!(matches!(activity.look(at(start, 9 + 74), limits()), Verdict::LookAgain(_)));
+        assert_eq!(activity.look(at(start, 9 + 75), limits()), Verdict::Idle);
+        begin(false);
+        activity.received(b"GET", || start);
+        assert_eq!(activity.look(at(start, 10), limits()), Verdict::SlowHead);
     }
 
     #[tokio::test(start_paused = true)]
@@ -460,7 +493,7 @@ mod tests {
         let head = Bytes::from(b"/orders/17?page=3 HTTP/1.1".to_vec());
         let uri = Uri::from_maybe_shared(head.slice(..17)).unwrap();
         let serve = || {
-            let number = activity.request_begins(&Method::GET, &uri, now);
+            let number = activity.request_begins(&Method::GET, &uri, false, now);
             activity.request_ends(number, now);
         };
         serve();

@@ -7,7 +7,10 @@ use crate::ServerError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// How long the head of a request may take from its first byte to its last. Default: 10 s.
+    /// How long the head of a request may take from its first byte to its last. It does not hold
+    /// for a head that was begun, pipelined, while the request before was under way, nor after a
+    /// request with a body, the rest of which cannot be told from a head: there
+    /// [`idle_timeout`](Self::idle_timeout) holds. Default: 10 s.
     pub header_timeout: Duration,
     /// How long a connection stays open without a request, or while its client takes nothing of an
     /// answer that is complete. It must be longer than the idle timeout

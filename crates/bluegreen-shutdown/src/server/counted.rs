@@ -45,7 +45,12 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (line, connects) = (Arc::clone(&self.line), request.method() == Method::CONNECT);
-        let number = line.activity.request_begins(request.method(), request.uri(), Instant::now());
+        let number = line.activity.request_begins(
+            request.method(),
+            request.uri(),
+            !request.body().is_end_stream(),
+            Instant::now(),
+        );
         let under_way = UnderWay { _guard: line.in_flight.enter(), line, number };
         let http1 = (request.version() < Version::HTTP_2).then_some(Http1 { connects });
         let future = hyper::service::Service::call(&self.service, request);
