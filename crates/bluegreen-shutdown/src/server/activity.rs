@@ -94,6 +94,8 @@ struct State {
     quiet_since: Instant,
     /// The socket would take no more bytes.
     unsent: bool,
+    /// The connection was told to end.
+    told: bool,
     protocol: Protocol,
     /// The last request has a body, which its handler may still take after it has answered. Only
     /// hyper knows where it ends.
@@ -152,6 +154,7 @@ impl Activity {
             head_since: None,
             quiet_since: now,
             unsent: false,
+            told: false,
             protocol: Protocol::Unknown(0),
             body_follows: false,
         };
@@ -232,8 +235,17 @@ impl Activity {
     /// The other side has taken bytes.
     pub(super) fn sent(&self, now: Instant) {
         let mut state = self.state();
+        // Of a connection without work that was told to end, these are answers to pings.
+        if !state.told || state.unsent || !state.requests.is_empty() {
+            state.quiet_since = now;
+        }
         state.unsent = false;
-        state.quiet_since = now;
+    }
+
+    /// The connection was told to end: without work it has from now on to do so.
+    pub(super) fn told(&self, now: Instant) {
+        let mut state = self.state();
+        (state.told, state.quiet_since) = (true, now);
     }
 
     /// The other side takes no bytes for now.
@@ -324,6 +336,20 @@ mod tests {
         activity.request_ends(request, at(start, 1_000));
         assert!(matches!(activity.look(at(start, 1_074), limits()), Verdict::LookAgain(_)));
         assert_eq!(activity.look(at(start, 1_075), limits()), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_told_to_end_stays_no_longer_for_pings() {
+        let start = Instant::now();
+        let activity = Activity::new(start);
+        let told = limits().last_call().goodbye();
+        let request = begin(&activity, "/", start);
+        activity.told(start);
+        activity.sent(at(start, 10));
+        activity.request_ends(request, at(start, 20));
+        activity.sent(at(start, 22));
+        assert_eq!(activity.look(at(start, 22), told), Verdict::LookAgain(at(start, 23)));
+        assert_eq!(activity.look(at(start, 23), told), Verdict::Idle);
     }
 
     #[tokio::test(start_paused = true)]

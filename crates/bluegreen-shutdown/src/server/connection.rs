@@ -89,7 +89,9 @@ where
             if tell {
                 told = true;
                 limits = limits.goodbye();
-                next_look = Instant::now() + limits.shortest();
+                let now = Instant::now();
+                activity.told(now);
+                next_look = now + limits.shortest();
                 connection.as_mut().graceful_shutdown();
             }
         }

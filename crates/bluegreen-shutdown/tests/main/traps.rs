@@ -71,6 +71,26 @@ async fn a_preface_in_two_segments_is_http2_all_the_same() {
     assert!(text.windows(8).any(|eight| eight == b"pingpong"), "the ping is answered");
 }
 
+/// Pings of the client's own keep an HTTP/2 connection as young as when it was told to end.
+#[tokio::test]
+async fn pings_do_not_hold_up_the_end() {
+    let running = start(patient()).await;
+    let mut client = Connection::open(running.address).await.unwrap();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut settings = [0; 9];
+    client.read_exact(&mut settings).await.unwrap();
+    let pings = tokio::spawn(async move {
+        while client.send("\0\0\x08\x06\0\0\0\0\0pingpong").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    // At the deadline nothing would be counted; only the time tells.
+    running.stopper.stop(LONG);
+    let end = tokio::time::timeout(LONG / 2, running.end()).await;
+    assert!(end.is_ok(), "only the deadline would end it");
+    pings.await.unwrap();
+}
+
 /// HTTP/2 ends when the client has answered a ping, which one that is gone never does.
 #[tokio::test]
 async fn an_http2_client_that_is_gone_does_not_hold_up_the_end() {
