@@ -166,11 +166,7 @@ impl Drivers {
             .extract_if(|id, (driver, _)| fits(*id, driver))
             .map(|(_, (driver, abort))| {
                 // Looked at before the abort, which takes the connections along.
-                let server = driver.roster.map(|roster| {
-                    let mut report = ServerReport::default();
-                    roster.unfinished(&mut report, now);
-                    report
-                });
+                let server = driver.roster.map(|roster| roster.lost(now));
                 abort.abort();
                 Abandoned { name: driver.name, server }
             })

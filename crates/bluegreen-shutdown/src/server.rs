@@ -273,8 +273,10 @@ where
 
     /// Cuts what is not done, and tells what that was.
     async fn cut(self) -> ServerReport {
-        let Self { roster, cutter, mut tasks, mut report, .. } = self;
-        roster.unfinished(&mut report, Instant::now());
+        let Self { roster, cutter, mut tasks, report, .. } = self;
+        let ServerReport { connections, slow_heads, panics, .. } = report;
+        let lost = roster.lost(Instant::now());
+        let report = ServerReport { connections, slow_heads, panics, ..lost };
         tracing::warn!(
             connections = report.connections_cut,
             requests = report.requests_abandoned,

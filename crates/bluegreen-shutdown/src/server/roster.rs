@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bluegreen_core::{InFlight, InFlightGuard};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -24,6 +24,8 @@ struct Shared {
     next: AtomicU64,
     sockets: InFlight,
     cut: watch::Receiver<()>,
+    /// What the cut lost: after it the connections are gone.
+    lost: OnceLock<ServerReport>,
 }
 
 /// Dropping it cuts the upgraded connections; the others end with their tasks.
@@ -46,7 +48,9 @@ impl Roster {
     pub(super) fn new() -> (Cutter, Self) {
         let (sender, cut) = watch::channel(());
         let (open, next, sockets) = (Mutex::default(), AtomicU64::new(0), InFlight::new());
-        (Cutter { _sender: sender }, Self { shared: Arc::new(Shared { open, next, sockets, cut }) })
+        let lost = OnceLock::new();
+        let shared = Shared { open, next, sockets, cut, lost };
+        (Cutter { _sender: sender }, Self { shared: Arc::new(shared) })
     }
 
     pub(super) fn enter(&self, permit: Option<OwnedSemaphorePermit>, now: Instant) -> Place {
@@ -62,8 +66,14 @@ impl Roster {
         &self.shared.sockets
     }
 
-    /// Writes down what would be lost if all connections were cut now.
-    pub(crate) fn unfinished(&self, report: &mut ServerReport, now: Instant) {
+    /// What is lost as all connections are cut now, or was when they were: a server may be
+    /// abandoned amid its own cut.
+    pub(crate) fn lost(&self, now: Instant) -> ServerReport {
+        self.shared.lost.get_or_init(|| self.unfinished(now)).clone()
+    }
+
+    fn unfinished(&self, now: Instant) -> ServerReport {
+        let mut report = ServerReport::default();
         let open: Vec<_> = self.open().values().cloned().collect();
         for activity in open {
             let Unfinished { requests, upgrades, mut named } = activity.unfinished(now);
@@ -73,6 +83,7 @@ impl Roster {
             report.abandoned.append(&mut named);
         }
         keep_oldest(&mut report.abandoned);
+        report
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
@@ -94,5 +105,22 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.roster.open().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_cut_lost_is_still_known_when_the_connections_are_gone() {
+        let (_cutter, roster) = Roster::new();
+        let place = roster.enter(None, Instant::now());
+        let uri = http::Uri::from_static("/export");
+        place.activity().request_begins(&http::Method::GET, &uri, false, Instant::now());
+        assert_eq!(roster.lost(Instant::now()).requests_abandoned, 1);
+        drop(place);
+        let lost = roster.lost(Instant::now());
+        assert_eq!((lost.requests_abandoned, lost.abandoned[0].path.as_str()), (1, "/export"));
     }
 }
