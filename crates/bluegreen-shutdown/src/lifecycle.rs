@@ -54,8 +54,8 @@ impl Trigger {
 }
 
 impl Lifecycle {
-    /// A lifecycle without drivers. From here on signals no longer kill the process: they are kept
-    /// for [`run`](Self::run). Logs the [`warnings`](LifecycleConfig::warnings) of `config`.
+    /// A lifecycle without drivers. From here on signals no longer kill the process, for as long as
+    /// it lives: they are kept for [`run`](Self::run), and after that heard by nobody. Logs the [`warnings`](LifecycleConfig::warnings) of `config`.
     ///
     /// # Errors
     /// When a level has no time at all, outside a tokio runtime, or when the system refuses to
@@ -242,6 +242,9 @@ impl Lifecycle {
     /// Waits for `SIGTERM`, `SIGINT`, a [`Trigger`] or the end of an essential driver, then goes
     /// through the levels, each until its drivers are done or its time is over. A second signal
     /// ends it at once; the first one that comes while the process ends by itself does not.
+    ///
+    /// Signals are heard by nobody after it, so [`exit`](ShutdownReport::exit) should follow at
+    /// once: a process that lingers can only be killed.
     ///
     /// Dropped, it ends the drivers at once.
     pub async fn run(mut self) -> ShutdownReport {

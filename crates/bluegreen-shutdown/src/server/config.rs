@@ -19,7 +19,7 @@ pub struct ServerConfig {
     /// 75 s.
     pub idle_timeout: Duration,
     /// How many connections may be open at once, websockets among them; further ones wait
-    /// unaccepted. Default: no limit.
+    /// unaccepted, and are taken beyond the limit when the listener closes. Default: no limit.
     pub max_connections: Option<NonZeroUsize>,
 }
 
