@@ -110,7 +110,14 @@ pub(crate) fn check_metric(name: &str) -> Result<(), MetricsError> {
 
 /// Checks that a metric and its dimensions can stand side by side in a record of a log.
 pub(crate) fn check_apart(metric: &str, labels: &Labels) -> Result<(), MetricsError> {
-    let taken = metric == "_aws" || is_own(metric) || labels.iter().any(|(name, _)| name == metric);
+    // What a record of a log says of itself.
+    const DIRECTIVE: &str = "_aws";
+    if labels.iter().any(|(name, _)| name == DIRECTIVE) {
+        let (found, bound) = (DIRECTIVE.to_owned(), "not \"_aws\"");
+        return Err(MetricsError::Name { field: "label", found, bound });
+    }
+    let taken =
+        metric == DIRECTIVE || is_own(metric) || labels.iter().any(|(name, _)| name == metric);
     if !taken {
         return Ok(());
     }

@@ -87,6 +87,10 @@ impl Default for Shard {
 
 impl DistributionCell {
     pub(crate) fn record(&self, value: f64, times: u64) {
+        // Nothing recorded must not move the extremes.
+        if times == 0 {
+            return;
+        }
         match Place::of(value) {
             Place::Refused => self.refused.added.add(times),
             Place::Zero => {

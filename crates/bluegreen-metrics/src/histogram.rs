@@ -27,19 +27,20 @@ type Counted = (f64, u64);
 
 impl Histogram {
     pub(crate) fn count(&self) -> u64 {
-        self.zeros + self.filled.iter().map(|bucket| bucket.count).sum::<u64>()
+        let counts = self.filled.iter().map(|bucket| bucket.count);
+        counts.fold(self.zeros, u64::saturating_add)
     }
 
     /// Both histograms in one.
     pub(crate) fn join(mut self, other: Self) -> Self {
-        self.zeros += other.zeros;
+        self.zeros = self.zeros.saturating_add(other.zeros);
         self.filled.extend(other.filled);
         self.filled.sort_unstable_by_key(|bucket| bucket.index);
         self.filled.dedup_by(|next, kept| {
             let same = next.index == kept.index;
             if same {
-                kept.count += next.count;
-                kept.offsets += next.offsets;
+                kept.count = kept.count.saturating_add(next.count);
+                kept.offsets = kept.offsets.wrapping_add(next.offsets);
             }
             same
         });

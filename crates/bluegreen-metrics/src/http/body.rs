@@ -31,7 +31,7 @@ impl<B: Body> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let frame = ready!(Timing::during(this.timing, || this.inner.as_mut().poll_frame(cx)));
         if let (Some(Err(_)), Some(timing)) = (&frame, this.timing.as_mut()) {
             timing.fail();
         }

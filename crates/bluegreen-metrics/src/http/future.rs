@@ -31,7 +31,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
+        let result = ready!(Timing::during(this.timing, || this.inner.poll(cx)));
         let mut timing = this.timing.take();
         let failed = match &result {
             Ok(response) => response.status().is_server_error(),

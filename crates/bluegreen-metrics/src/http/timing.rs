@@ -18,6 +18,16 @@ impl Timing {
         Self { requests, started: Instant::now(), ending: Ending::Succeeded }
     }
 
+    /// Does a part of the request's work. Should it panic, the request has failed, also where a layer
+    /// outside catches the panic and drops the rest in peace.
+    pub(super) fn during<T>(timing: &mut Option<Self>, work: impl FnOnce() -> T) -> T {
+        let Some(own) = timing else { return work() };
+        let before = std::mem::replace(&mut own.ending, Ending::Failed);
+        let done = work();
+        own.ending = before;
+        done
+    }
+
     /// Has the request count as failed when it ends.
     pub(super) fn fail(&mut self) {
         self.ending = Ending::Failed;

@@ -192,6 +192,9 @@ async fn a_metric_named_as_its_dimension_is_refused_where_they_stand_side_by_sid
             )
         );
     }
+    // It would take the place of the record's own directive, and the record be none.
+    let error = metrics.counter_with("orders", Unit::Count, &[("_aws", "a")]).unwrap_err();
+    assert_eq!(error.to_string(), "the label \"_aws\" does not fit: it must be not \"_aws\"");
     running.stop(seconds(5)).await;
     // CloudWatch itself keeps them apart.
     let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());

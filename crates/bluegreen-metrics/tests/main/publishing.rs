@@ -426,3 +426,21 @@ async fn the_cost_names_what_drives_it_and_foretells_the_calls_made() {
     // Without requests there are no latencies, alone and by process.
     assert_eq!(metrics.cost(1).metrics, sent + 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_recorded_no_times_moves_nothing_and_one_recorded_too_often_stops_nobody() {
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let few = metrics.distribution("few", Unit::None).unwrap();
+    // Of one bucket, so that the largest and the sum would be those of what was not recorded.
+    few.record_many(900.0, 0);
+    few.record(897.0);
+    let many = metrics.distribution("many", Unit::None).unwrap();
+    many.record_many(1.0, u64::MAX);
+    many.record(2.0);
+    metrics.counter("others", Unit::Count).unwrap().increment();
+    running.stop(seconds(5)).await;
+    let few = &account.series("few")[0];
+    assert_eq!((few.count, few.sum), (1.0, 897.0));
+    assert_eq!(account.sum("others"), 1.0);
+}

@@ -1,4 +1,6 @@
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -93,6 +95,22 @@ async fn a_panic_is_an_error() {
         let service = metrics.http_layer().layer(router());
         let answer = tokio::spawn(service.oneshot(request("/panic")));
         assert!(answer.await.unwrap_err().is_panic());
+    });
+    assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
+}
+
+/// As tower-http's `CatchPanic` does, outside of which the client sees a 500.
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_a_layer_outside_catches_is_an_error() {
+    let seen = figures(|metrics| async move {
+        let service = metrics.http_layer().layer(router());
+        let mut answer = Box::pin(service.oneshot(request("/panic")));
+        let caught = std::future::poll_fn(|cx| {
+            let poll = AssertUnwindSafe(|| answer.as_mut().poll(cx).map(drop));
+            Poll::Ready(catch_unwind(poll).is_err())
+        });
+        assert!(caught.await);
+        drop(answer);
     });
     assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
 }
