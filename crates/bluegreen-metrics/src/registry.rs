@@ -9,7 +9,7 @@ use bluegreen_core::ServiceIdentity;
 use crate::counter::CounterCell;
 use crate::dimensions::{Labels, check_apart};
 use crate::distribution::DistributionCell;
-use crate::requests::REQUEST_LATENCY;
+use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
 use crate::series::{Cell, SeriesId, Targets};
 use crate::watched::{Watched, WatchedCell};
 use crate::{DimensionSet, MetricsError, Resolution, Unit};
@@ -96,6 +96,9 @@ struct Overflowing {
 
 impl Naming {
     pub(crate) fn resolution_of(&self, name: &str) -> Resolution {
+        // What is told of a request goes together, by the name that can be chosen for.
+        let of_requests = [ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT].contains(&name);
+        let name = if of_requests { REQUEST_COUNT } else { name };
         self.resolutions.get(name).copied().unwrap_or(self.resolution)
     }
 }

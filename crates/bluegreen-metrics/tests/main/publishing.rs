@@ -305,7 +305,12 @@ async fn one_metric_by_the_second_beside_others_by_the_minute() {
     running.stop(seconds(5)).await;
     assert_eq!(account.read("fine", "Sum", 1).await, [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]);
     assert_eq!(account.read("coarse", "Sum", 1).await, [(0, 10.0)]);
-    assert_eq!(account.read("RequestCount", "SampleCount", 60).await[0], (0, 60.0));
+    // What is told of requests goes together.
+    for name in ["RequestCount", "ErrorCount", "InFlight"] {
+        assert_eq!(account.read(name, "SampleCount", 60).await[0], (0, 60.0), "{name}");
+        let by_the_second = account.read(name, "SampleCount", 1).await;
+        assert!(by_the_second.len() > 60, "{name} has {} points", by_the_second.len());
+    }
 }
 
 #[tokio::test(start_paused = true)]
