@@ -7,13 +7,16 @@
 //! could not be read again, so the former goes.
 //!
 //! Neither can be told from the outside, so the value itself is asked: `view` is what it makes of a
-//! map, and nothing where it cannot read it.
+//! map, and nothing where it cannot read it. A value that answers differently each time (by a
+//! default that varies) is only asked whether it can read: a removal on the strength of a
+//! difference that comes by itself would take what is somebody else's.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::Attributes;
+use crate::alike::alike;
 use crate::merge::{Patch, Path, known_in, map_at, map_at_mut, overlay};
 
 /// Reads a map as the value does and answers its view of it.
@@ -45,13 +48,19 @@ pub(crate) fn fit(
     let first = overlay(stored, known, after, &BTreeSet::new());
     let mut inventions = Vec::new();
     invented(stored, before, &first.patch.changed, &mut Path::new(), &mut inventions);
-    let read_back = |patch: &Patch| view(&patch.clone().applied_to(stored.clone()));
-    let reads_back = |patch: &Patch| read_back(patch).as_ref() == Some(after);
-    let is_certain = first.residues.is_empty() && inventions.is_empty();
-    if is_certain || reads_back(&first.patch) {
+    if first.residues.is_empty() && inventions.is_empty() {
         return Some(first.patch);
     }
-    let aliases = superseded(stored, before, &inventions, view);
+    let is_steady = view(stored).is_some_and(|again| alike(&again, before));
+    let read_back = |patch: &Patch| view(&patch.clone().applied_to(stored.clone()));
+    let reads_back =
+        |patch: &Patch| read_back(patch).is_some_and(|seen| !is_steady || alike(&seen, after));
+    if reads_back(&first.patch) {
+        return Some(first.patch);
+    }
+    let reads_as_before =
+        |map: &Attributes| view(map).is_some_and(|seen| !is_steady || alike(&seen, before));
+    let aliases = superseded(stored, before, &inventions, &reads_as_before);
     let patched = |whole: &BTreeSet<Path>| {
         let mut patch = overlay(stored, known, after, whole).patch;
         aliases.iter().for_each(|alias| patch.remove(alias));
@@ -97,9 +106,8 @@ fn superseded(
     stored: &Attributes,
     before: &Attributes,
     inventions: &[(Path, AttributeValue)],
-    view: View<'_>,
+    reads_as_before: &dyn Fn(&Attributes) -> bool,
 ) -> Vec<Path> {
-    let reads_as_before = |map: &Attributes| view(map).as_ref() == Some(before);
     let alias_of = |(path, old): &(Path, AttributeValue)| {
         let (name, parent) = path.split_last()?;
         let mut with = stored.clone();

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -148,4 +149,56 @@ fn an_item_that_gets_a_higher_schema_version_gets_all_of_the_value() {
     let left = changed(&stored, Extent::Complete, |item: &mut Outer| item.data.customer = 60);
     let data = inner([("total", 5), ("customer", 60), ("priority", 0), ("unknown", 7)]);
     assert_eq!(left, item! { "data": data });
+}
+
+#[derive(Serialize, Deserialize)]
+struct Unordered {
+    tags: HashSet<String>,
+    #[serde(default)]
+    currency: String,
+}
+
+#[test]
+fn a_collection_without_an_order_costs_nobody_an_attribute() {
+    let stored = item! { "tags": ["a", "b"], "GSI1PK": "theirs", "other": 7 };
+    for extent in [Extent::Difference, Extent::Complete] {
+        // Each reading has an order of its own, so that one of a few would do harm.
+        for _ in 0..50 {
+            let mut value: Unordered = decode(&stored).unwrap();
+            let before = encode(&value).unwrap();
+            value.currency = "EUR".to_owned();
+            let after = encode(&value).unwrap();
+            let view = |map: &Attributes| encode(&decode::<Unordered>(map).ok()?).ok();
+            let patch = fit(&stored, &before, &after, extent, &view).unwrap();
+            let left = patch.applied_to(stored.clone());
+            assert_eq!(left.len(), stored.len() + 1, "{left:?}");
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Varying {
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+    #[serde(default = "tick")]
+    read_at: u64,
+}
+
+/// A default that varies, as a time or a random number does.
+fn tick() -> u64 {
+    static TICKS: AtomicU64 = AtomicU64::new(0);
+    TICKS.fetch_add(1, Ordering::Relaxed)
+}
+
+#[test]
+fn a_default_that_varies_costs_nobody_an_attribute() {
+    let stored = item! { "meta": inner([("note", 1), ("theirs", 2)]) };
+    let mut value: Varying = decode(&stored).unwrap();
+    let before = encode(&value).unwrap();
+    value.meta.note = None;
+    let after = encode(&value).unwrap();
+    let view = |map: &Attributes| encode(&decode::<Varying>(map).ok()?).ok();
+    let patch = fit(&stored, &before, &after, Extent::Difference, &view).unwrap();
+    let left = patch.applied_to(stored);
+    assert_eq!(left.get("meta"), item! { "meta": inner([("theirs", 2)]) }.get("meta"));
 }
