@@ -227,3 +227,38 @@ async fn a_change_that_cannot_be_settled_within_the_budget_is_unknown_and_not_ap
     let error = table.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await;
     assert!(matches!(error, Err(ItemError::Throttled { .. })), "{error:?}");
 }
+
+/// Lets a change be applied, loses its reply, and has another writer delete the item before the SDK
+/// repeats the call.
+async fn deleted_in_between<T>(world: &World, change: impl Future<Output = T>) -> T {
+    let blues = calls("UpdateItem").access_key("blue");
+    let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(1));
+    let repetition = world.faults().hold(blues, 2);
+    let (changed, ()) = tokio::join!(change, async {
+        repetition.reached().await;
+        let mut item = green(world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+        green(world).delete(&mut item).await.unwrap();
+        repetition.release();
+    });
+    changed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_applied_and_deleted_since_is_not_said_to_have_missed_its_item() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+    item.value_mut().data.total = 2;
+    let saved = deleted_in_between(&world, table.save(&mut item)).await;
+    assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upsert_does_not_bring_back_what_was_deleted_after_it() {
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    let upserted = deleted_in_between(&world, table.upsert(key(), OrderV1::of(2))).await;
+    assert!(matches!(upserted, Err(ItemError::OutcomeUnknown)), "{upserted:?}");
+    assert_eq!(raw(&world).await, None);
+}

@@ -272,7 +272,7 @@ async fn limits_are_checked_before_anything_is_sent() {
 /// Makes a service that has forgotten every token, as DynamoDB has after 10 minutes; the stand-in
 /// remembers them by the machine's clock.
 #[derive(Debug)]
-struct Forgetful;
+pub(crate) struct Forgetful;
 
 impl Intercept for Forgetful {
     fn name(&self) -> &'static str {

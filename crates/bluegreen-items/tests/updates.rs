@@ -1,12 +1,17 @@
 //! Changes by expression, with the guarantees of a save.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
 use bluegreen_core::{Color, ContractVersion};
-use bluegreen_items::{ItemError, Schema, Step, Update};
+use bluegreen_items::{ItemError, Schema, Step, Table, Update};
 use bluegreen_local::{Fault, Rule};
 
 use crate::shop::{
-    OrderV1, blue, calls, config, count, green, key, m, n, open, put_raw, raw, s, schema, table,
+    OrderV1, TABLE, blue, calls, config, count, green, identity, key, m, n, open, put_raw, raw, s,
+    schema, table,
 };
+use crate::transactions::Forgetful;
 
 const TRANSACT: &str = "TransactWriteItems";
 
@@ -173,4 +178,28 @@ async fn an_update_speaks_of_one_schema_version_only() {
         let blue = table(&world, Color::Blue, schema(1, 7));
         blue.update(&key(), Update::new().add("total", 1)).await.unwrap();
     }
+}
+
+/// A service that is away for longer than it remembers tokens.
+#[tokio::test(start_paused = true)]
+async fn an_update_in_doubt_is_not_sent_again_once_its_token_is_forgotten() {
+    let world = open().await;
+    blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    let conf = world.dynamodb_as("blue").config().to_builder().interceptor(Forgetful).build();
+    let patient = config().with_budget(Duration::from_secs(30 * 60));
+    let table =
+        Table::new(Client::from_conf(conf), TABLE, &identity(Color::Blue), patient).unwrap();
+    // Applied, and the reply is lost; then nobody answers for eleven minutes.
+    world.faults().inject(Rule::new(calls(TRANSACT), Fault::LostReply).first(1)).keep();
+    let away = world.faults().inject(Rule::new(calls(TRANSACT), Fault::Unavailable));
+    let updating =
+        tokio::spawn(
+            async move { table.update(&key(), Update::new().add("Data.total", -5)).await },
+        );
+    tokio::time::sleep(Duration::from_secs(11 * 60)).await;
+    drop(away);
+    let outcome = updating.await.unwrap();
+    assert!(matches!(outcome, Err(ItemError::OutcomeUnknown)), "{outcome:?}");
+    let item = raw(&world).await.unwrap();
+    assert_eq!(item["Data"].as_m().unwrap()["total"], n(-4), "applied once");
 }

@@ -76,8 +76,12 @@ impl Table {
 
 /// What the refusal of a write means.
 fn refused(write: &Write, current: Option<StoredItem>) -> Result<(), ItemError> {
-    let Some(current) = current else { return Err(ItemError::Gone) };
-    match judge(&write.act, write.mark, write.sends.are_in_doubt(), current.stamps()) {
+    let in_doubt = write.sends.are_in_doubt();
+    let Some(current) = current else {
+        // It may have been written and then deleted, and must not come back.
+        return Err(if in_doubt { outcome_unknown() } else { ItemError::Gone });
+    };
+    match judge(&write.act, write.mark, in_doubt, current.stamps()) {
         Verdict::Ours => {
             counters::recognized();
             tracing::info!("a write whose reply was lost had been applied");

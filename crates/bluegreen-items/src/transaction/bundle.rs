@@ -81,16 +81,33 @@ impl Bundle {
     pub(crate) async fn send_once(&self) -> Result<Bundled, ItemError> {
         let begun = *self.begun.get_or_init(Instant::now);
         let Some(first) = self.parts.first() else { return Ok(Bundled::Applied) };
+        let is_forgotten = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
+        if is_forgotten && self.parts.iter().any(Part::would_repeat) {
+            return self.told_by_marks().await;
+        }
         let requests = self.parts.iter().map(|part| part.request.clone()).collect();
         let dynamo = first.table.dynamo();
         match dynamo.transact(requests, &self.token, &self.sends).await? {
             Transacted::Done => Ok(Bundled::Applied),
             Transacted::Canceled(reasons) => {
                 // As long as the token is remembered, what was applied is answered as done.
-                let in_doubt = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
-                self.canceled(reasons, in_doubt).await
+                self.canceled(reasons, is_forgotten).await
             }
         }
+    }
+
+    /// Whether it was applied, by the marks of the items that it writes: to send it once more would
+    /// apply it once more.
+    async fn told_by_marks(&self) -> Result<Bundled, ItemError> {
+        for part in self.parts.iter().filter(|part| matches!(part.kind, Kind::Write(..))) {
+            let current = part.table.current(&part.key, None).await?;
+            if part.verdict(current.as_ref(), true) == Verdict::Ours {
+                counters::recognized();
+                return Ok(Bundled::Applied);
+            }
+        }
+        counters::outcome_unknown();
+        Err(ItemError::OutcomeUnknown)
     }
 
     async fn canceled(
@@ -129,6 +146,12 @@ impl Bundle {
 }
 
 impl Part {
+    /// Whether it would be applied a second time without a token that says it was: no lock on a
+    /// version stands in its way.
+    const fn would_repeat(&self) -> bool {
+        matches!(self.kind, Kind::Update(None) | Kind::Write(Act::Create, _))
+    }
+
     fn verdict(&self, current: Option<&StoredItem>, in_doubt: bool) -> Verdict {
         match (&self.kind, current) {
             (Kind::Write(act, mark), Some(current)) => {
