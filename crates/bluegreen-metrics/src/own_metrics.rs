@@ -11,6 +11,8 @@ use crate::stats::DropCause;
 
 const FAILED_SENDS: &str = "MetricsFailedSends";
 const DROPPED: &str = "MetricsDropped";
+/// A name of its own: under the other one a declared total would count each drop twice.
+const DROPPED_BY_CAUSE: &str = "MetricsDroppedByCause";
 const RESENT: &str = "MetricsResent";
 const REFUSED: &str = "MetricsRefused";
 const FOLDED: &str = "MetricsFolded";
@@ -42,7 +44,7 @@ impl OwnMetrics {
             registry.adopt(name, Labels::default(), cell);
         }
         for (cause, cell) in DropCause::ALL.iter().zip(&own.dropped_by_cause) {
-            registry.adopt(DROPPED, Labels::one(CAUSE, cause.as_str()), cell);
+            registry.adopt(DROPPED_BY_CAUSE, Labels::one(CAUSE, cause.as_str()), cell);
         }
         own
     }
@@ -50,7 +52,7 @@ impl OwnMetrics {
 
 /// Whether a metric is about the metrics.
 pub(crate) fn is_own(name: &str) -> bool {
-    [FAILED_SENDS, DROPPED, RESENT, REFUSED, FOLDED].contains(&name)
+    [FAILED_SENDS, DROPPED, DROPPED_BY_CAUSE, RESENT, REFUSED, FOLDED].contains(&name)
 }
 
 /// Keeps a caller's metrics out of those that this crate publishes and reads.

@@ -14,7 +14,8 @@ pub struct Stats {
     pub sent: u64,
     /// Calls that failed, by cause. Also published as `MetricsFailedSends`.
     pub failed_sends: FailedSends,
-    /// Datums given up, by cause. Also published as `MetricsDropped`, in all and by `Cause`.
+    /// Datums given up, by cause. Also published as `MetricsDropped` and, by
+    /// `Cause`, as `MetricsDroppedByCause`.
     pub dropped: Dropped,
     /// Datums sent again after an unknown outcome: at most so many count twice. Also published as
     /// `MetricsResent`.

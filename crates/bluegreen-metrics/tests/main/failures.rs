@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bluegreen_core::{Color, Share};
 use bluegreen_local::{Fault, Rule, Service};
-use bluegreen_metrics::{Metrics, MetricsConfig, OnUnknown, Unit};
+use bluegreen_metrics::{DimensionSet, Metrics, MetricsConfig, OnUnknown, Unit};
 
 use crate::account::{Account, NAMESPACE, Running, at, client, identity, seconds};
 
@@ -96,12 +96,13 @@ async fn an_unknown_outcome_is_sent_again_or_dropped_as_set() {
         assert_eq!((stats.resent, stats.dropped.unknown), (resent, dropped), "{case}");
         assert_eq!(account.sum("MetricsResent"), resent as f64, "{case}");
         // In all, and by cause.
+        assert_eq!(account.sum("MetricsDropped"), dropped as f64, "{case}");
         let causes: Vec<_> = account
-            .series("MetricsDropped")
+            .series("MetricsDroppedByCause")
             .into_iter()
             .map(|series| (series.dimensions.get("Cause").cloned(), series.sum))
             .collect();
-        let told = [(Some("unknown".to_owned()), dropped as f64), (None, dropped as f64)];
+        let told = [(Some("unknown".to_owned()), dropped as f64)];
         assert_eq!(causes, if dropped == 0 { &[][..] } else { &told }, "{case}");
         assert_eq!(account.sum("MetricsFailedSends"), 1.0, "{case}");
     }
@@ -129,10 +130,10 @@ async fn past_the_bound_the_oldest_go_and_are_counted_and_published() {
     // Metrics about the metrics wait, and may go, in the same queue.
     assert!(lost > 400.0 && lost <= stats.dropped.overflow as f64, "{lost} {stats:?}");
     assert!(stats.dropped.overflow as f64 - lost < 100.0, "{lost} {stats:?}");
-    let told = account.series("MetricsDropped");
+    let told = account.series("MetricsDroppedByCause");
     let causes = told.iter().map(|series| series.dimensions.get("Cause").map(String::as_str));
-    assert_eq!(causes.collect::<Vec<_>>(), [Some("overflow"), None]);
-    assert!(told.iter().all(|series| series.sum > 0.0), "{told:?}");
+    assert_eq!(causes.collect::<Vec<_>>(), [Some("overflow")]);
+    assert!(account.sum("MetricsDropped") > 0.0, "{told:?}");
     let newest = account.read("n0", "Sum", 60).await;
     assert!(newest.iter().any(|(start, _)| *start == 5_940), "{newest:?}");
     assert!(!newest.iter().any(|(start, _)| *start == 0), "{newest:?}");
@@ -260,4 +261,18 @@ async fn without_credentials_nothing_was_sent_and_nothing_is_lost() {
     assert_eq!((stats.failed_sends.unreachable, stats.pending), (1, 1), "{stats:?}");
     assert_eq!(puts(&account), 0);
     running.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drops_are_counted_once_where_totals_over_labels_are_declared() {
+    let account = Account::new();
+    account.world.faults().inject(Rule::new(Account::puts(), Fault::Hang).first(1)).keep();
+    let sets = [DimensionSet::color().with_labels(), DimensionSet::color()];
+    let config =
+        MetricsConfig::default().with_on_unknown(OnUnknown::Drop).with_dimension_sets(sets);
+    let (metrics, running) = account.start(Color::Blue, config);
+    metrics.counter("n", Unit::Count).unwrap().add(5);
+    tokio::time::sleep(seconds(300)).await;
+    let stats = running.stop(seconds(5)).await.stats;
+    assert_eq!(account.sum("MetricsDropped"), stats.dropped.total() as f64, "{stats:?}");
 }
