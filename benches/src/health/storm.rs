@@ -47,8 +47,8 @@ pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
         hanging.push(storm(Dependency::Hanging)?);
     }
     let median = |runs: &[Run], of: fn(&Run) -> f64| cpu::median(runs.iter().map(of).collect());
-    let ratios = hanging.iter().zip(&well).map(|(hanging, well)| hanging.p99 / well.p99);
-    let ratio = cpu::median(ratios.collect());
+    // Of the medians: a single round's p99 is at the mercy of whatever else the machine does.
+    let ratio = median(&hanging, |run| run.p99) / median(&well, |run| run.p99);
     let most = well.iter().chain(&hanging).map(|run| run.runs_per_interval).fold(0.0, f64::max);
     print(printer, "storm", "floor", ("p99_us", median(&well, |run| run.p99), "us"));
     print(printer, "storm", "bluegreen", ("p99_us", median(&hanging, |run| run.p99), "us"));
