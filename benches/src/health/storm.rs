@@ -23,7 +23,7 @@ use crate::cpu;
 use crate::figure::Printer;
 
 const ASKING: usize = 10_000;
-const PASSING: usize = 500;
+const PASSING: usize = 200;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How the dependency behind the probe is.
@@ -61,8 +61,8 @@ pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
 }
 
 fn storm(dependency: Dependency) -> Result<Run> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One thread, on which all take turns: among several it is chance who waits for whom.
+    let runtime = scene::runtime()?;
     let run = runtime.block_on(weather(dependency));
     runtime.shutdown_background();
     run
