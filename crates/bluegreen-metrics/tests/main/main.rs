@@ -21,6 +21,8 @@ mod promises;
 #[cfg(test)]
 mod publishing;
 #[cfg(test)]
+mod racing;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod requests;
