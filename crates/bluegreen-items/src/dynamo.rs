@@ -215,8 +215,36 @@ where
         Ok(_) => Ok(Answer::Done),
         Err(error) => match error.as_service_error().and_then(refusal) {
             Some(refusal) => Ok(Answer::Refused(refusal.item().cloned())),
-            None => Err(failure(error)),
+            None => Err(failure_of_write(error)),
         },
+    }
+}
+
+/// The failure of one item's write: what the service finds wrong with it may be right in the next.
+fn failure_of_write<E>(error: SdkError<E>) -> ItemError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let service_error = error.as_service_error();
+    let code = service_error.and_then(|error| error.code()).unwrap_or_default();
+    let message = service_error.and_then(|error| error.message()).unwrap_or_default();
+    let reason = is_of_item(code, message).then(|| message.to_owned());
+    match (failure(error), reason) {
+        (ItemError::Misconfigured { source, .. }, Some(reason)) => {
+            ItemError::Refused { reason, source }
+        }
+        (failure, _) => failure,
+    }
+}
+
+/// Whether the service refuses what is in the item. Keys of another table would be refused for all.
+pub(crate) fn is_of_item(code: &str, message: &str) -> bool {
+    match code {
+        "ItemCollectionSizeLimitExceededException" | "ItemCollectionSizeLimitExceeded" => true,
+        "ValidationException" | "ValidationError" => {
+            !["Missing the key", "does not match the schema"].iter().any(|of| message.contains(of))
+        }
+        _ => false,
     }
 }
 

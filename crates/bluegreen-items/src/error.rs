@@ -137,6 +137,15 @@ pub enum ItemError {
         /// What the service said.
         source: Source,
     },
+    /// The service refuses this one item for what is in it: a value that an index cannot take as
+    /// its key, a collection of items that is full. Other items are not concerned.
+    #[error("the table refuses the item: {reason}")]
+    Refused {
+        /// What the service says is wrong with it.
+        reason: String,
+        /// The service's whole answer.
+        source: Source,
+    },
     /// Whether the write happened can no longer be told: its reply was lost, and others have
     /// written so often since that the item does not remember it.
     #[error("whether the write happened can no longer be told")]
@@ -176,7 +185,11 @@ impl ItemError {
     /// Whether it tells nothing about an earlier send of the same write: the service said no before
     /// it did anything, or did not answer.
     pub(crate) const fn leaves_open(&self) -> bool {
-        self.is_retryable() || matches!(self, Self::Misconfigured { .. } | Self::TooLarge { .. })
+        self.is_retryable()
+            || matches!(
+                self,
+                Self::Misconfigured { .. } | Self::Refused { .. } | Self::TooLarge { .. }
+            )
     }
 }
 

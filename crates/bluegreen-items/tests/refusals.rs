@@ -15,6 +15,7 @@ fn class(error: &ItemError) -> &'static str {
         ItemError::Throttled { .. } => "throttled",
         ItemError::Unavailable { .. } => "unavailable",
         ItemError::Misconfigured { .. } => "misconfigured",
+        ItemError::Refused { .. } => "refused",
         ItemError::TooLarge { .. } => "too large",
         _ => "other",
     }
@@ -34,7 +35,8 @@ async fn every_failure_is_sorted_by_what_can_be_done_about_it() {
         (400, "ResourceNotFoundException", "misconfigured"),
         (400, "AccessDeniedException", "misconfigured"),
         (400, "ExpiredTokenException", "misconfigured"),
-        (400, "ValidationException", "misconfigured"),
+        (400, "ValidationException", "refused"),
+        (400, "ItemCollectionSizeLimitExceededException", "refused"),
     ];
     for (status, code, expected) in cases {
         let body = error(code, "no");
@@ -54,6 +56,23 @@ async fn an_item_that_only_the_service_finds_too_large_is_too_large() {
     let body = error("ValidationException", "Item size has exceeded the maximum allowed size");
     let error = table([(400, &body)]).create(key(), OrderV1::of(1)).await.unwrap_err();
     assert_eq!(class(&error), "too large");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_the_service_refuses_says_why_and_a_wrong_table_is_no_fault_of_the_item() {
+    let mismatch = "One or more parameter values were invalid: Type mismatch for Index Key region";
+    let body = error("ValidationException", mismatch);
+    let refused = table([(400, &body)]).create(key(), OrderV1::of(1)).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("the table refuses the item: {mismatch}"));
+    assert!(!refused.is_retryable());
+    for message in [
+        "One or more parameter values were invalid: Missing the key id in the item",
+        "The provided key element does not match the schema",
+    ] {
+        let body = error("ValidationException", message);
+        let error = table([(400, &body)]).create(key(), OrderV1::of(1)).await.unwrap_err();
+        assert_eq!(class(&error), "misconfigured", "{error:?}");
+    }
 }
 
 const STORED: &str = r#"{"Item":{"PK":{"S":"ORDER#17"},"SK":{"S":"META"},"Version":{"N":"3"},

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use tokio::time::Instant;
 
-use crate::dynamo::{Cancellation, Transacted};
+use crate::dynamo::{Cancellation, Transacted, is_of_item};
 use crate::mark::Mark;
 use crate::sends::Sends;
 use crate::tries::{Pause, Tries};
@@ -192,6 +192,9 @@ fn is_passing(code: &str) -> bool {
 fn impossible(reason: Cancellation) -> ItemError {
     if reason.message.contains("Item size") {
         return ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT };
+    }
+    if is_of_item(&reason.code, &reason.message) {
+        return ItemError::Refused { source: reason.code.into(), reason: reason.message };
     }
     ItemError::Misconfigured { reason: reason.code, source: reason.message.into() }
 }
