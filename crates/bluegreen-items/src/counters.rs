@@ -27,3 +27,8 @@ pub(crate) fn outcome_unknown() {
 pub(crate) fn retried() {
     add("bluegreen_items_retries");
 }
+
+/// An item of a newer schema version was stored in an earlier one, and lost something by it.
+pub(crate) fn lossy() {
+    add("bluegreen_items_lossy_steps_down");
+}

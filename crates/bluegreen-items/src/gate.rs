@@ -1,6 +1,10 @@
 use std::fmt;
+use std::time::Duration;
 
-use bluegreen_core::{Audience, Color, ContractVersion, Following, Member, Release, Roster};
+use bluegreen_core::{
+    Audience, Color, ContractVersion, Following, Member, Members, Release, Revision, Roster,
+};
+use tokio::time::sleep;
 
 use crate::Schema;
 
@@ -25,16 +29,30 @@ use crate::Schema;
 /// // … spawn `follower.run(stop)` and `lookout.run(stop)` …
 /// # drop((follower, lookout));
 /// let gate = WriteGate::new(following, roster);
-/// let config = TableConfig::default().with_schema(schema).with_gate(gate);
+/// let config = TableConfig::default().with_schema(schema).with_gate(gate.clone());
 /// # drop(config);
+/// // … and before the first write, within a time-out of your own:
+/// # async {
+/// gate.ready().await;
+/// # };
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// While no deployment or no member is known, or nobody knows what a color reads that may be asked
-/// back, the lowest version is written that a step leads to. Processes that start between two
-/// looks of the roster's [`Lookout`](bluegreen_core::Lookout) are seen at the next: one that reads
-/// only an old version may meet a new item meanwhile, and [says so](crate::ItemError::NewerSchema).
+/// # Reasons and ignorance
+/// A process that lives, or a color that may be asked back, and is known to read only an earlier
+/// version is a *reason*: every write is of that version, also of an item that has a newer one. What
+/// a [lossy step](crate::Step::lossy_down) takes from such an item is logged and counted.
+///
+/// Not to know is none ([`HeldBy::is_ignorance`]): while no deployment or no member is known, while
+/// the store has been away for so long that the members may be others, or while nobody knows what a
+/// color reads that may be asked back. New items, and those of earlier versions, are then of the
+/// lowest version that a step leads to, which everybody reads. An item that has a newer version
+/// keeps it: whoever cannot read it could not before, and nothing of it is lost for a guess.
+///
+/// Processes that start between two looks of the roster's [`Lookout`](bluegreen_core::Lookout) are
+/// seen at the next: one that reads only an old version may meet a new item meanwhile, and [says
+/// so](crate::ItemError::NewerSchema).
 #[derive(Clone, Debug)]
 pub struct WriteGate {
     following: Following,
@@ -68,8 +86,15 @@ pub struct WrittenSchema {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeldBy {
-    /// Nobody knows yet who there is: neither the deployment nor the members have been seen.
+    /// Nobody knows yet who there is: the deployment or the members have not been seen.
+    /// [`WriteGate::ready`] waits for both.
     Unknown,
+    /// Nobody knows any more who there is: the store last said so this long ago, longer than a
+    /// process lives without announcing itself. It passes when the store answers again.
+    Stale {
+        /// The age of what is known.
+        age: Duration,
+    },
     /// This color may be asked back, and nobody knows what it reads.
     Color(Color),
     /// This process does not understand it; the last of its release, where none lives.
@@ -98,6 +123,49 @@ impl WriteGate {
         self
     }
 
+    /// Waits until the deployment is known and the members have been seen once, so that no write is
+    /// held back for not knowing them. It waits as long as the store is away, and forever once the
+    /// drivers of the two have ended: bound it, and start without it when the time is over. Cancel
+    /// safe.
+    pub async fn ready(&self) {
+        self.following.known().await;
+        let mut roster = self.roster.clone();
+        while roster.members().is_none() {
+            roster.changed().await;
+        }
+    }
+
+    /// Waits until the version that this release knows may not be written. Cancel safe.
+    pub(crate) async fn closes(&self, schema: &Schema) -> HeldBy {
+        let (mut following, mut roster) = (self.following.clone(), self.roster.clone());
+        loop {
+            match self.decide(schema) {
+                Err(by) | Ok(WrittenSchema { held_by: Some(by), .. }) => return by,
+                Ok(WrittenSchema { held_by: None, .. }) => {}
+            }
+            tokio::select! {
+                _ = following.changed() => {}
+                () = roster.changed() => {}
+                // Knowledge grows stale without a change.
+                () = sleep(SHORTEST_LIFE) => {}
+            }
+        }
+    }
+
+    /// The revision of the deployment that is known.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.following.current().map(|deployment| deployment.revision())
+    }
+
+    /// The age of what is known, when it is too old to tell who lives.
+    fn stale(&self, members: &Members) -> Option<Duration> {
+        let lives = members.living.iter().map(Member::ttl);
+        let limit = lives.max().unwrap_or_default().max(SHORTEST_LIFE);
+        // What the store never said has no age: it is fixed, or remembered.
+        let age = self.following.age().max(self.roster.age())?;
+        (age > limit).then_some(age)
+    }
+
     /// The version to write now; who is in the way when not even the lowest is understood.
     pub(crate) fn decide(&self, schema: &Schema) -> Result<WrittenSchema, HeldBy> {
         let mut versions = schema.writable().peekable();
@@ -105,6 +173,9 @@ impl WriteGate {
         let (Some(deployment), Some(members)) = known else {
             return Ok(lowest(schema, HeldBy::Unknown));
         };
+        if let Some(age) = self.stale(&members) {
+            return Ok(lowest(schema, HeldBy::Stale { age }));
+        }
         let audience = Audience::of(&deployment, &members);
         let mut held_by = None;
         while let Some(version) = versions.next() {
@@ -140,10 +211,24 @@ impl WriteGate {
     }
 }
 
+/// No age below the default time to live of a member is stale: looks take their time.
+const SHORTEST_LIFE: Duration = Duration::from_secs(15);
+
 fn lowest(schema: &Schema, why: HeldBy) -> WrittenSchema {
     let present = schema.version();
     let version = schema.writable().last().unwrap_or(present);
     WrittenSchema { version, held_by: (version != present).then_some(why) }
+}
+
+impl HeldBy {
+    /// Whether nobody is known to be in the way: an item that has a newer version then keeps it.
+    #[must_use]
+    pub const fn is_ignorance(&self) -> bool {
+        match self {
+            Self::Unknown | Self::Stale { .. } | Self::Color(_) => true,
+            Self::Member { .. } => false,
+        }
+    }
 }
 
 impl From<&Member> for HeldBy {
@@ -157,6 +242,9 @@ impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("a deployment or members not known yet"),
+            Self::Stale { age } => {
+                write!(f, "a store that last said {age:.0?} ago who there is")
+            }
             Self::Color(color) => write!(f, "{color}, of which nobody knows what it reads"),
             Self::Member { instance, color, release } => {
                 write!(f, "{instance} of {color}, release {release}")

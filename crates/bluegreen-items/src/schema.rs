@@ -124,7 +124,19 @@ impl Schema {
             let found = ContractVersion::new(from, 0);
             return Err(ItemError::OlderSchema { found, oldest: self.oldest() });
         }
+        let to = self.version.major();
+        if from < to && self.steps.iter().all(|step| step.from() != from) {
+            return Err(ItemError::Step { from, to, source: "no step begins there".into() });
+        }
         self.steps.iter().filter(|step| step.from() >= from).try_for_each(|step| step.up(item))
+    }
+
+    /// What of an item of the present version is not in what it was taken `down` to; nothing where
+    /// going up again brings back all of it, or cannot be done.
+    pub(crate) fn lost(&self, item: &Attributes, down: &Attributes, to: u16) -> Option<String> {
+        let mut again = down.clone();
+        self.lift(&mut again, to).ok()?;
+        loss::of(item, &again)
     }
 
     /// Takes an item of the present version down to an earlier one.

@@ -260,9 +260,10 @@ impl Table {
 
     /// Who writes now.
     pub(crate) fn author(&self) -> Result<Author<'_>, ItemError> {
-        let (now, target) = (self.config.clock.now(), self.written_schema()?.version);
-        let (config, mark) = (&self.config, Mark::random());
-        Ok(Author { config, color: self.color, now, mark, target })
+        let WrittenSchema { version: target, held_by } = self.written_schema()?;
+        let is_ignorant = held_by.is_some_and(|by| by.is_ignorance());
+        let (config, now, mark) = (&self.config, self.config.clock.now(), Mark::random());
+        Ok(Author { config, color: self.color, now, mark, target, is_ignorant })
     }
 
     /// The write that a changed item needs; nothing for one that did not change.
@@ -282,7 +283,9 @@ impl Table {
         let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
         let write = match item.stored() {
             None => Some(author.create(key, after)?),
-            Some(stored) => author.update(key, stored, &before, after, &view, reason)?,
+            Some(stored) => {
+                author.over(stored).update(key, stored, &before, after, &view, reason)?
+            }
         };
         if absences == Absences::Some
             && let Some(write) = &write

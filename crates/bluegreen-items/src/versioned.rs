@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::sends::Sends;
 use crate::view::encode;
-use crate::write::Write;
-use crate::{AttributeNames, Attributes, ItemError, Key, StoredItem};
+use crate::write::{Loss, Write};
+use crate::{AttributeNames, Attributes, ItemError, Key, StoredItem, counters};
 
 /// A typed view of an item, beside all that is stored of it.
 ///
@@ -129,7 +129,14 @@ impl<T> Versioned<T> {
     /// Takes note that the write was applied.
     pub(crate) fn settle(&mut self, names: &AttributeNames) -> Result<(), ItemError> {
         let Some(write) = self.unsettled.take() else { return Ok(()) };
-        let Write { content, view, .. } = *write;
+        let Write { content, view, loss, .. } = *write;
+        if let Some(Loss { from, to, path }) = loss {
+            counters::lossy();
+            tracing::warn!(
+                key = %self.key, %from, %to, path,
+                "an item of a newer schema version was stored in an earlier one, and lost this"
+            );
+        }
         let stored = self.stored.take().map(StoredItem::into_attributes);
         let attributes = content.applied_to(stored.unwrap_or_default());
         self.stored = Some(StoredItem::read(attributes, names)?);

@@ -34,8 +34,21 @@ pub(crate) struct Write {
     pub(crate) sends: Sends,
     /// The size of the item that it leaves.
     pub(crate) size: usize,
+    /// What of an item of a newer schema version it gives up.
+    pub(crate) loss: Option<Loss>,
     /// The transaction that it is part of.
     pub(crate) bundle: Option<Arc<Bundle>>,
+}
+
+/// What a step down that is declared lossy takes from an item that was stored in a newer version.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Loss {
+    /// The schema version that the item has.
+    pub(crate) from: ContractVersion,
+    /// The one that it gets.
+    pub(crate) to: ContractVersion,
+    /// The first thing that is lost: `Data.lines[2].price`.
+    pub(crate) path: String,
 }
 
 /// What must be true before a write.
@@ -108,9 +121,25 @@ pub(crate) struct Author<'a> {
     pub(crate) mark: Mark,
     /// The schema version that may be written.
     pub(crate) target: ContractVersion,
+    /// Whether a newer one is only held back because nobody knows who reads.
+    pub(crate) is_ignorant: bool,
 }
 
 impl Author<'_> {
+    /// The same author for an item that is stored. Ignorance takes no item below the version that
+    /// it has: whoever cannot read that could not before, and a lossy step would lose what is there.
+    pub(crate) fn over(mut self, stored: &StoredItem) -> Self {
+        let schema = &self.config.schema;
+        let found = schema.version_of(stored.schema_version());
+        if self.is_ignorant
+            && found.major() > self.target.major()
+            && found.major() <= schema.version().major()
+        {
+            self.target = found;
+        }
+        self
+    }
+
     /// The write that creates an item.
     pub(crate) fn create(&self, key: Attributes, view: Attributes) -> Result<Write, ItemError> {
         for (name, value) in &key {
@@ -150,19 +179,21 @@ impl Author<'_> {
         let fitted = fit(&lifted, before, &after, extent, view);
         let unreadable = || ItemError::encode("", "the value could not be read back as changed");
         let patch = fitted.ok_or_else(unreadable)?;
-        let patch = self.without_stamps(self.lowered(stored, lifted, patch)?)?;
+        let (patch, loss) = self.lowered(stored, lifted, patch)?;
+        let patch = self.without_stamps(patch)?;
         if patch.is_empty() && reason == Reason::Change {
             return Ok(None);
         }
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(Some(self.write(key, act, content, after)))
+        Ok(Some(Write { loss, ..self.write(key, act, content, after) }))
     }
 
     /// The write that stores an item in the version that may be written, as it is otherwise.
     pub(crate) fn migrate(&self, key: Attributes, stored: &StoredItem) -> Result<Write, ItemError> {
         let lifted = lifted(stored, self.config)?;
-        let patch = self.without_stamps(self.lowered(stored, lifted, Patch::default())?)?;
+        let (patch, _) = self.lowered(stored, lifted, Patch::default())?;
+        let patch = self.without_stamps(patch)?;
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
         Ok(self.write(key, act, content, Attributes::new()))
@@ -196,7 +227,7 @@ impl Author<'_> {
         view: Attributes,
     ) -> Write {
         let (mark, sends) = (self.mark, Sends::default());
-        Write { key, act, content, mark, view, sends, size, bundle: None }
+        Write { key, act, content, mark, view, sends, size, loss: None, bundle: None }
     }
 
     fn extent(&self, read: &Stamps) -> Extent {
@@ -214,21 +245,27 @@ impl Author<'_> {
         (!stays).then_some(self.target)
     }
 
-    /// The patch of the item as it is stored, for one of the item as it was taken up.
+    /// The patch of the item as it is stored, for one of the item as it was taken up, and what the
+    /// item loses by it.
     fn lowered(
         &self,
         stored: &StoredItem,
         lifted: Cow<'_, Attributes>,
         patch: Patch,
-    ) -> Result<Patch, ItemError> {
+    ) -> Result<(Patch, Option<Loss>), ItemError> {
         let schema = &self.config.schema;
-        let found = schema.version_of(stored.schema_version()).major();
+        let version = schema.version_of(stored.schema_version());
+        let found = version.major();
         let (present, target) = (schema.version().major(), self.target.major());
         if found > present || (found == present && target == present) {
-            return Ok(patch);
+            return Ok((patch, None));
         }
         let mut changed = patch.applied_to(lifted.clone().into_owned());
+        strip_stamps(&mut changed, &self.config.names);
+        let newer = (found > target).then(|| changed.clone());
         self.lower(&mut changed)?;
+        let lost = newer.and_then(|newer| schema.lost(&newer, &changed, target));
+        let loss = lost.map(|path| Loss { from: version, to: self.target, path });
         let mut unchanged = if found == target && target < present {
             // What the step up drops and the step down cannot bring back is no change.
             let mut unchanged = lifted.into_owned();
@@ -239,7 +276,7 @@ impl Author<'_> {
         };
         strip_stamps(&mut unchanged, &self.config.names);
         strip_stamps(&mut changed, &self.config.names);
-        Ok(overlay(stored.attributes(), &unchanged, &changed, &BTreeSet::new()).patch)
+        Ok((overlay(stored.attributes(), &unchanged, &changed, &BTreeSet::new()).patch, loss))
     }
 
     /// Takes an item of the present schema version down to the one that may be written.

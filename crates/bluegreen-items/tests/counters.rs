@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bluegreen_local::{Fault, Rule};
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 
+use crate::releases::taken_down_with_a_loss;
 use crate::shop::{OrderV1, blue, calls, green, key, open};
 
 /// Keeps counters by name.
@@ -67,4 +68,13 @@ async fn conflicts_retries_and_writes_in_doubt_are_counted() {
         ("bluegreen_items_unknown_outcomes".to_owned(), 1),
     ];
     assert_eq!(found, BTreeMap::from(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_item_loses_by_a_step_down_is_counted() {
+    let counts = Counts::default();
+    let _recorder = metrics::set_default_local_recorder(&counts);
+    taken_down_with_a_loss().await;
+    let found = counts.0.lock().unwrap().clone();
+    assert_eq!(found, BTreeMap::from([("bluegreen_items_lossy_steps_down".to_owned(), 1)]));
 }

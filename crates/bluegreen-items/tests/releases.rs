@@ -169,6 +169,87 @@ async fn an_item_of_the_new_version_is_taken_down_when_the_old_release_is_back()
     assert_eq!((&item["Data"], &item["SchemaVersion"]), (&data, &n(1)));
 }
 
+/// Version 2, whose way down keeps the first remark only, and says so.
+fn lossy() -> Schema {
+    let step = Step::new(1, 2, typed(up)).lossy_down(typed(down));
+    Schema::builder("Order", v(2)).step(step).build().unwrap()
+}
+
+/// The ways not to know who reads.
+fn ignorant() -> [(&'static str, WriteGate); 2] {
+    let store = MemoryStore::new();
+    let (unseen, _lookout) = Roster::new(store, key_of_service(), RosterConfig::default()).unwrap();
+    let living = vec![member(Color::Green, "2", &lossy())];
+    [
+        ("nobody was seen yet", WriteGate::new(Following::fixed(shifted()), unseen)),
+        ("started anew, and blue may be asked back", gate(shifted(), living)),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_of_the_new_version_is_never_taken_down_by_ignorance() {
+    for (name, gate) in ignorant() {
+        let world = open().await;
+        let orders = |gate| {
+            let config = config().with_schema(lossy()).with_gate(gate);
+            table(&world, Color::Green, config)
+        };
+        let committed = orders(opened());
+        let two = |order: &mut Remarked| order.data.remarks = vec!["a".to_owned(), "b".to_owned()];
+        committed.create(key(), example()).await.unwrap();
+        committed.modify(&key(), two).await.unwrap();
+
+        let ignorant = orders(gate);
+        let written = ignorant.written_schema().unwrap();
+        assert!(written.version == v(1) && written.held_by.unwrap().is_ignorance(), "{name}");
+        let add = |order: &mut Remarked| order.data.total += 1;
+        let order = ignorant.modify(&key(), add).await.unwrap();
+        assert_eq!((order.schema_version(), order.value().data.total), (Some(v(2)), 8), "{name}");
+        ignorant.update(&key(), Update::new().add("Data.total", 1)).await.unwrap();
+        ignorant.upsert(key(), order.into_value()).await.unwrap();
+        let item = raw(&world).await.unwrap();
+        let remarks = AttributeValue::L(vec![s("a"), s("b")]);
+        assert_eq!(item["Data"].as_m().unwrap()["remarks"], remarks, "{name}");
+        assert_eq!(item["SchemaVersion"], n(2), "{name}");
+
+        let other = bluegreen_items::Key::new("ORDER#18").with_sk("META");
+        let created = ignorant.create(other.clone(), example()).await.unwrap();
+        assert_eq!(created.schema_version(), Some(v(1)), "{name}: everybody reads what is new");
+        let error = ignorant.update(&other, Update::new().add("Data.total", 1)).await.unwrap_err();
+        assert!(matches!(error, ItemError::Held { .. }), "{name}: {error}");
+    }
+}
+
+/// Green's item of version 2 loses its second remark, because blue lives again; not twice.
+pub(crate) async fn taken_down_with_a_loss() {
+    let world = open().await;
+    let orders = |gate| table(&world, Color::Green, config().with_schema(lossy()).with_gate(gate));
+    let two = |order: &mut Remarked| order.data.remarks = vec!["a".to_owned(), "b".to_owned()];
+    orders(opened()).create(key(), example()).await.unwrap();
+    orders(opened()).modify(&key(), two).await.unwrap();
+    for _ in 0..2 {
+        orders(held()).modify(&key(), |order: &mut Remarked| order.data.total += 1).await.unwrap();
+    }
+    let seen = blue(&world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!((seen.value().data.total, seen.value().data.note.as_deref()), (9, Some("a")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_known_takes_an_item_down_though_something_is_lost() {
+    taken_down_with_a_loss().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_of_a_version_between_two_steps_is_an_error_and_never_misread() {
+    let world = open().await;
+    let step = Step::new(1, 3, typed(up)).without_down();
+    let schema = Schema::builder("Order", v(3)).step(step).build().unwrap();
+    let orders = table(&world, Color::Green, config().with_schema(schema));
+    put_raw(&world.dynamodb(), [("Data", m([("total", n(1))])), ("SchemaVersion", n(2))]).await;
+    let error = orders.get::<Remarked>(&key()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the item cannot be taken from schema version 2 to 3");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_down_that_would_lose_something_is_refused_and_nothing_is_written() {
     let world = open().await;

@@ -27,7 +27,7 @@ async fn an_update_changes_parts_in_one_call_and_stamps_them() {
         .remove("old")
         .add_to_set("tags", ["a", "b"]);
     let error = green(&world).update(&key(), update).await.unwrap_err();
-    assert!(matches!(error, ItemError::Misconfigured { .. }), "a map is missing: {error}");
+    assert!(matches!(error, ItemError::Refused { .. }), "a map is missing: {error}");
 
     let update = Update::new()
         .add("Data.total", 5)

@@ -1,6 +1,12 @@
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use bluegreen_core::{Deployment, Members, Reads, ServiceIdentity, ServiceKey, Share};
+use bluegreen_core::{
+    Change, Deployment, FollowConfig, MemoryStore, Outcome, Reads, RosterConfig, ServiceIdentity,
+    ServiceKey, Share, Stop, Store, StoreError, update,
+};
+use tokio::time::timeout;
 
 use super::*;
 use crate::Step;
@@ -46,6 +52,7 @@ fn gate(deployment: Deployment, living: &[Member], departed: &[Member]) -> Write
 fn held_by(written: &WrittenSchema) -> Option<&str> {
     match written.held_by.as_ref()? {
         HeldBy::Unknown => Some("unknown"),
+        HeldBy::Stale { .. } => Some("stale"),
         HeldBy::Color(color) => Some(color.as_str()),
         HeldBy::Member { instance, .. } => Some(instance),
     }
@@ -99,4 +106,106 @@ async fn while_nobody_is_known_the_lowest_version_is_written() {
     assert_eq!((written.version, held_by(&written)), (v(1), Some("unknown")));
     let without_steps = gate.decide(&Schema::new("Order", v(3))).unwrap();
     assert_eq!(without_steps, WrittenSchema { version: v(3), held_by: None });
+}
+
+/// A store whose answers can be switched off.
+#[derive(Default)]
+struct Flaky {
+    store: MemoryStore,
+    is_away: AtomicBool,
+}
+
+impl Flaky {
+    fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Relaxed);
+    }
+
+    fn answers(&self) -> Result<(), StoreError> {
+        let source = "the store is away".into();
+        if self.is_away.load(Relaxed) { Err(StoreError::Unavailable { source }) } else { Ok(()) }
+    }
+}
+
+impl Store for Flaky {
+    async fn load(&self, service: &ServiceKey) -> Result<Option<Deployment>, StoreError> {
+        self.answers()?;
+        self.store.load(service).await
+    }
+
+    async fn compare_and_set(&self, change: &Change) -> Result<Outcome, StoreError> {
+        self.answers()?;
+        self.store.compare_and_set(change).await
+    }
+
+    async fn announce(&self, service: &ServiceKey, member: &Member) -> Result<(), StoreError> {
+        self.answers()?;
+        self.store.announce(service, member).await
+    }
+
+    async fn withdraw(&self, service: &ServiceKey, instance: &str) -> Result<(), StoreError> {
+        self.answers()?;
+        self.store.withdraw(service, instance).await
+    }
+
+    async fn members(&self, service: &ServiceKey) -> Result<Vec<Member>, StoreError> {
+        self.answers()?;
+        self.store.members(service).await
+    }
+}
+
+/// A committed green that follows a store and announces itself there, and its gate.
+async fn following(store: &Arc<Flaky>) -> WriteGate {
+    let written = |known: Option<&Deployment>| {
+        known.cloned().unwrap_or_else(|| Deployment::first(key(), Color::Green, release("2")))
+    };
+    update(&**store, &key(), |known| Ok(written(known))).await.unwrap();
+    let who = ServiceIdentity::new(key(), Color::Green, release("2"), "green");
+    let config = FollowConfig::default().with_reads(schema().reads());
+    let (following, follower) = Following::new(Arc::clone(store), who, config).unwrap();
+    let (roster, lookout) = Roster::new(Arc::clone(store), key(), RosterConfig::default()).unwrap();
+    let gate = WriteGate::new(following, roster);
+    assert!(timeout(HOUR, gate.ready()).await.is_err(), "nobody has looked");
+    tokio::spawn(follower.run(Stop::never()));
+    assert!(timeout(HOUR, gate.ready()).await.is_err(), "the members were not seen");
+    tokio::spawn(lookout.run(Stop::never()));
+    gate
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(start_paused = true)]
+async fn it_is_ready_once_the_deployment_and_the_members_were_seen() {
+    let store = Arc::new(Flaky::default());
+    let gate = following(&store).await;
+    timeout(HOUR, gate.ready()).await.unwrap();
+    assert_eq!(gate.decide(&schema()).unwrap().held_by, None);
+    timeout(HOUR, gate.ready()).await.expect("it stays so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_has_not_confirmed_for_a_members_lifetime_is_stale_until_it_answers() {
+    let store = Arc::new(Flaky::default());
+    let gate = following(&store).await;
+    gate.ready().await;
+    let written = || {
+        let written = gate.decide(&schema()).unwrap();
+        (written.version.major(), held_by(&written).map(str::to_owned))
+    };
+    for _ in 0..2 {
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(written(), (3, None));
+        store.set_away(true);
+        sleep(Duration::from_secs(12)).await;
+        assert_eq!(written(), (3, None), "not longer than a process lives");
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(written(), (1, Some("stale".to_owned())));
+        store.set_away(false);
+    }
+    sleep(Duration::from_secs(10)).await;
+    let closes = async {
+        sleep(Duration::from_secs(1)).await;
+        store.set_away(true);
+        gate.closes(&schema()).await
+    };
+    assert!(timeout(HOUR, closes).await.unwrap().is_ignorance(), "without any change");
 }

@@ -65,6 +65,6 @@ impl Table {
 
     fn migration_of(&self, key: &Key, stored: &StoredItem) -> Result<Write, ItemError> {
         let key = key.to_attributes(&self.config.names)?;
-        self.author()?.migrate(key, stored)
+        self.author()?.over(stored).migrate(key, stored)
     }
 }

@@ -20,7 +20,8 @@ impl Table {
     /// [`ItemError::ConditionFailed`] with the current item, [`ItemError::Conflict`] for another
     /// version than the one demanded, [`ItemError::Gone`] without an item;
     /// [`ItemError::Held`] while the [gate](crate::WriteGate) keeps the present schema version from
-    /// being written: [`modify`](Self::modify) works then; [`ItemError::OutcomeUnknown`] when the
+    /// being written, where it [only does not know](crate::HeldBy::is_ignorance) for an item of an
+    /// earlier version: [`modify`](Self::modify) works then; [`ItemError::OutcomeUnknown`] when the
     /// service did not say within the [budget](crate::TableConfig::budget) whether it happened.
     pub async fn update(&self, key: &Key, update: Update) -> Result<(), ItemError> {
         let mut tries = Tries::new(&self.config);
@@ -38,6 +39,9 @@ impl Table {
             let refusal = refusals.into_iter().next().map(|(_, error)| error);
             match refusal.unwrap_or(ItemError::Gone) {
                 ItemError::NotMigrated { current, needed } => {
+                    if let Some(by) = self.written_schema()?.held_by {
+                        return Err(ItemError::Held { version: needed, by });
+                    }
                     let migrated = self.migrated(StoredItem::clone(&current)).await?;
                     if self.mislabeled(&migrated).is_some() || tries.pause().await == Pause::Spent {
                         return Err(ItemError::NotMigrated { current, needed });
@@ -50,8 +54,11 @@ impl Table {
 
     /// The part of a transaction that makes an update.
     pub(crate) fn part_of(&self, key: &Key, update: &Update) -> Result<Part, ItemError> {
-        let written = self.written_schema()?;
-        if let Some(by) = written.held_by {
+        // Where only nobody knows who reads, an item that has the version keeps it, and its
+        // condition demands that it has.
+        if let Some(by) = self.written_schema()?.held_by
+            && !by.is_ignorance()
+        {
             return Err(ItemError::Held { version: self.config.schema.version(), by });
         }
         let expression = update.expression(&self.author()?)?;

@@ -34,7 +34,7 @@ fn stored(extra: Attributes) -> StoredItem {
 fn author(config: &TableConfig) -> Author<'_> {
     let now = UNIX_EPOCH + Duration::from_millis(1_500);
     let target = config.schema.version();
-    Author { config, color: Color::Green, now, mark: Mark::new(7), target }
+    Author { config, color: Color::Green, now, mark: Mark::new(7), target, is_ignorant: false }
 }
 
 /// A view that reads everything back.
