@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub use config::{BackfillConfig, Writing};
-pub use progress::{BackfillFailure, BackfillHandle, Progress};
+pub use progress::{BackfillFailure, BackfillHandle, EarlierFailure, Progress};
 
 use crate::{ConfigError, ItemError, Table, TableConfig};
-use checkpoint::{Checkpoint, Memory, Segment};
+use checkpoint::{Checkpoint, Memory};
 use progress::Counts;
 use segment::Run;
 
@@ -35,7 +35,20 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// [checkpoint](BackfillConfig::checkpoint), or from the start without one.
 ///
 /// The [gate](crate::WriteGate) must let the version be written; where it does not, or no longer,
-/// the run ends with [`ItemError::Held`]. A dry run does not ask it.
+/// the run ends with [`ItemError::Held`], at once. A dry run does not ask it.
+///
+/// A checkpoint is good for one revision of the deployment: under another one a release that was
+/// asked back may have written items of the old version where the scan has been. So the table is
+/// gone through again when the revision is another at the next run, or changes during one, and after
+/// the gate has ended one. What has the version is then read and not written. Without a gate nobody
+/// tells, nor of an old process that ran between two runs and under the same revision: give the next
+/// run another checkpoint then.
+///
+/// Its reads are strongly consistent, at twice the price of others, so that no item is missed which
+/// an old process wrote as its last; a dry run's are not. An item that cannot be migrated, because
+/// it cannot be read, would be too large or is refused by DynamoDB, stays as it is; it is named in
+/// the report and in the checkpoint, and the run goes on, up to a
+/// [bound](BackfillConfig::max_failures).
 ///
 /// ```
 /// # use bluegreen_core::Stop;
@@ -71,8 +84,10 @@ pub struct BackfillReport {
     pub ending: Ending,
     /// What was done.
     pub progress: Progress,
-    /// The first hundred items that could not be migrated.
+    /// The first hundred items that this run could not migrate.
     pub failures: Vec<BackfillFailure>,
+    /// The first ten that the runs before could not, which it resumed.
+    pub earlier: Vec<EarlierFailure>,
 }
 
 /// How a run of a [`Backfill`] ended.
@@ -92,6 +107,15 @@ pub enum BackfillError {
     /// What is wrong would be the same for every item.
     #[error("the backfill cannot go on")]
     Item(#[from] ItemError),
+    /// More items could not be migrated than may be. The next run does not look at those again that
+    /// lie behind its checkpoint, which names the first of them.
+    #[error("more than {most} items could not be migrated")]
+    TooManyFailures {
+        /// How many may be.
+        most: u64,
+        /// The first hundred of them.
+        failures: Vec<BackfillFailure>,
+    },
     /// Another run of the same backfill writes the same checkpoint.
     #[error("another run of the same backfill is under way")]
     AnotherRun,
@@ -134,15 +158,20 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Backfill<T> {
     /// such error, they are in the report.
     pub async fn run(self, stop: Stop) -> Result<BackfillReport, BackfillError> {
         let Self { table, config, counts, value } = self;
-        let written = table.written_schema()?;
-        let target = table.config.schema.version();
-        if let Some(by) = written.held_by {
-            return Err(ItemError::Held { version: target, by }.into());
+        let place = config.checkpoint.as_ref().filter(|_| config.writing == Writing::Items);
+        if let Err(held) = may_write(&table) {
+            if let Some(place) = place
+                && let Err(error) = Memory::reopen(place).await
+            {
+                tracing::warn!(%error, "the checkpoint could not be reset while the gate is closed");
+            }
+            return Err(held.into());
         }
-        let fresh = Checkpoint::new(&table, target, config.segments);
-        let (memory, checkpoint) = match &config.checkpoint {
-            Some(place) if config.writing == Writing::Items => Memory::open(place, fresh).await?,
-            _ => (Memory::none(), fresh),
+        let target = table.config.schema.version();
+        let fresh = Checkpoint::new(&table, config.segments);
+        let (memory, checkpoint) = match place {
+            Some(place) => Memory::open(place, fresh).await?,
+            None => (Memory::none(), fresh),
         };
         let total = match table.dynamo().item_count().await {
             Ok(total) => total,
@@ -152,19 +181,42 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Backfill<T> {
                 None
             }
         };
-        counts.begin((checkpoint.scanned, checkpoint.migrated), total);
+        let Checkpoint { scanned, migrated, failed, .. } = checkpoint;
+        counts.begin((scanned, migrated, failed), total);
         let segments = u32::try_from(checkpoint.segments.len()).unwrap_or(u32::MAX);
+        let earlier = checkpoint.failures.iter().map(EarlierFailure::from).collect();
         let memory = Mutex::new((memory, checkpoint));
-        let run = Arc::new(Run { table, config, target, counts, memory, stop, value });
+        let run = Arc::new(Run { table, config, target, counts, memory, earlier, stop, value });
         let outcome = tokio::select! {
-            outcome = through(&run, segments) => outcome,
+            outcome = to_the_end(&run, segments) => outcome,
             () = run.stop.expired() => Ok(()),
         };
         conclude(run, outcome).await
     }
 }
 
-/// Runs all segments, and logs how far they are.
+/// Whether the gate lets the present version be written.
+fn may_write(table: &Table) -> Result<(), ItemError> {
+    match table.written_schema()?.held_by {
+        None => Ok(()),
+        Some(by) => Err(ItemError::Held { version: table.config.schema.version(), by }),
+    }
+}
+
+/// Goes through the table, and once more whenever the deployment has changed meanwhile.
+async fn to_the_end<T>(run: &Arc<Run<T>>, segments: u32) -> Result<(), BackfillError>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    loop {
+        through(run, segments).await?;
+        if run.is_over().await {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs all segments until the gate closes, and logs how far they are.
 async fn through<T>(run: &Arc<Run<T>>, segments: u32) -> Result<(), BackfillError>
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -174,6 +226,14 @@ where
         tasks.spawn(Arc::clone(run).segment(index));
     }
     let handle = BackfillHandle { counts: Arc::clone(&run.counts) };
+    let config = &run.table.config;
+    let closes = async {
+        match &config.gate {
+            Some(gate) => gate.closes(&config.schema).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(closes);
     loop {
         tokio::select! {
             biased;
@@ -186,6 +246,9 @@ where
                     Err(_) => return Ok(()),
                 },
             },
+            by = &mut closes => {
+                return Err(ItemError::Held { version: run.target, by }.into());
+            }
             () = sleep(LOG_INTERVAL) => {
                 let progress = handle.progress();
                 tracing::info!(
@@ -202,15 +265,23 @@ async fn conclude<T>(
     run: Arc<Run<T>>,
     outcome: Result<(), BackfillError>,
 ) -> Result<BackfillReport, BackfillError> {
-    let fresh = (Memory::none(), Checkpoint::new(&run.table, run.target, 0));
-    let (mut memory, checkpoint) = std::mem::replace(&mut *run.memory.lock().await, fresh);
-    let is_finished = checkpoint.segments.iter().all(|segment| *segment == Segment::Done);
+    let fresh = (Memory::none(), Checkpoint::new(&run.table, 0));
+    let (mut memory, mut checkpoint) = std::mem::replace(&mut *run.memory.lock().await, fresh);
     if let Err(BackfillError::AnotherRun) = outcome {
         return Err(BackfillError::AnotherRun);
     }
+    if let Err(BackfillError::Item(ItemError::Held { .. })) = outcome {
+        // Whoever it is held back for may write where the scan has been.
+        let revision = checkpoint.revision;
+        checkpoint.reopen(revision);
+    }
+    let is_finished = outcome.is_ok() && checkpoint.is_done();
     let is_late = run.stop.time_left().is_some_and(|left| left.is_zero());
     if is_finished {
-        memory.forget().await?;
+        // All is done: a checkpoint that stays is one of nothing left to do.
+        if let Err(error) = memory.forget().await {
+            tracing::warn!(%error, "the checkpoint could not be deleted at the end");
+        }
     } else if is_late {
         tracing::warn!("the time to stop was over before the checkpoint could be written");
     } else if let Err(error) = memory.save(&checkpoint).await {
@@ -222,5 +293,6 @@ async fn conclude<T>(
     let handle = BackfillHandle { counts: Arc::clone(&run.counts) };
     let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
     let failures = run.counts.take_failures();
-    Ok(BackfillReport { ending, progress: handle.progress(), failures })
+    let progress = handle.progress();
+    Ok(BackfillReport { ending, progress, failures, earlier: run.earlier.clone() })
 }

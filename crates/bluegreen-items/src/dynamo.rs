@@ -55,7 +55,7 @@ pub(crate) struct Page {
     pub(crate) items: Vec<Attributes>,
     /// The last key that was looked at; nothing at the end of the segment.
     pub(crate) last: Option<Attributes>,
-    /// The read units it consumed.
+    /// The read units it consumed; 1 where the service does not say.
     pub(crate) units: f64,
 }
 
@@ -82,14 +82,16 @@ impl Dynamo {
         (segment, segments): (i32, i32),
         start: Option<Attributes>,
         limit: i32,
+        consistency: Consistency,
     ) -> Result<Page, ItemError> {
         let call = self.client.scan().table_name(&self.table).set_exclusive_start_key(start);
         let call = call.segment(segment).total_segments(segments).limit(limit);
         let call = call.return_consumed_capacity(Total);
+        let call = call.consistent_read(consistency == Consistency::Strong);
         let answer = call.send().await.map_err(failure)?;
         let units = answer.consumed_capacity.and_then(|capacity| capacity.capacity_units);
         let items = answer.items.unwrap_or_default();
-        Ok(Page { items, last: answer.last_evaluated_key, units: units.unwrap_or_default() })
+        Ok(Page { items, last: answer.last_evaluated_key, units: units.unwrap_or(1.0) })
     }
 
     fn note(&self, consumed: Option<&ConsumedCapacity>) {
@@ -105,6 +107,12 @@ impl Dynamo {
     /// Its name or ARN.
     pub(crate) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// Its name, also where the handle has its ARN: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
+    pub(crate) fn table_name(&self) -> &str {
+        let of_arn = self.table.strip_prefix("arn:").and_then(|arn| arn.split_once(":table/"));
+        of_arn.map_or(self.table.as_str(), |(_, name)| name.split('/').next().unwrap_or(name))
     }
 
     pub(crate) async fn get(

@@ -34,7 +34,7 @@ mod write;
 
 pub use backfill::{
     Backfill, BackfillConfig, BackfillError, BackfillFailure, BackfillHandle, BackfillReport,
-    Ending, Progress, Writing,
+    EarlierFailure, Ending, Progress, Writing,
 };
 pub use config::{ConfigError, Migration, NewerSchema, TableConfig};
 pub use error::ItemError;

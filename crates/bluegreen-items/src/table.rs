@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use bluegreen_core::{Color, ServiceIdentity};
+use bluegreen_core::{Color, Revision, ServiceIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +18,7 @@ use crate::view::{Absences, check_readable, decode, encode, encode_noting_absenc
 use crate::write::{Author, Lock, Reason, Write, lifted};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
-    TableConfig, Versioned, WrittenSchema,
+    TableConfig, Versioned, WriteGate, WrittenSchema,
 };
 use outcome::not_deleted;
 
@@ -256,6 +256,11 @@ impl Table {
 
     pub(crate) const fn dynamo(&self) -> &Dynamo {
         &self.dynamo
+    }
+
+    /// The revision of the deployment that the gate knows, where there is one.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.config.gate.as_ref().and_then(WriteGate::revision)
     }
 
     /// Who writes now.

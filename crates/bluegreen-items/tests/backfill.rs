@@ -20,19 +20,19 @@ use crate::shop::{OrderV1, TABLE, attributes, blue, calls, config, count, m, n, 
 
 /// The order as release 2 has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Summed {
+pub(crate) struct Summed {
     #[serde(rename = "Data")]
-    data: SummedData,
+    pub(crate) data: SummedData,
     #[serde(default)]
-    region: String,
+    pub(crate) region: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct SummedData {
-    sum: u64,
+pub(crate) struct SummedData {
+    pub(crate) sum: u64,
 }
 
-fn second() -> Schema {
+pub(crate) fn second() -> Schema {
     let up = |old: OrderV1| {
         let data = SummedData { sum: old.data.total };
         Summed { data, region: "eu".to_owned() }
@@ -41,15 +41,15 @@ fn second() -> Schema {
     Schema::builder("Order", ContractVersion::new(2, 0)).step(step).build().unwrap()
 }
 
-fn green(world: &World) -> Table {
+pub(crate) fn green(world: &World) -> Table {
     table(world, Color::Green, config().with_schema(second()))
 }
 
-fn key(number: usize) -> Key {
+pub(crate) fn key(number: usize) -> Key {
     Key::new(format!("ORDER#{number}")).with_sk("META")
 }
 
-async fn put(world: &World, pk: &str, entries: Attributes) {
+pub(crate) async fn put(world: &World, pk: &str, entries: Attributes) {
     let mut item = attributes([("PK", s(pk)), ("SK", s("META"))]);
     item.extend(entries);
     let put = world.dynamodb_as("legacy").put_item().table_name(TABLE);
@@ -57,7 +57,7 @@ async fn put(world: &World, pk: &str, entries: Attributes) {
 }
 
 /// Old items, with and without a version and a label, each with something no release knows.
-async fn fill(world: &World, items: usize) {
+pub(crate) async fn fill(world: &World, items: usize) {
     for number in 0..items {
         let data = m([("total", n(number)), ("foreign", n(7))]);
         let mut item = attributes([("Data", data)]);
@@ -71,12 +71,12 @@ async fn fill(world: &World, items: usize) {
     }
 }
 
-async fn all(world: &World) -> Vec<Attributes> {
+pub(crate) async fn all(world: &World) -> Vec<Attributes> {
     world.dynamodb().scan().table_name(TABLE).send().await.unwrap().items.unwrap_or_default()
 }
 
 /// Each item was migrated by exactly one write.
-async fn check_all_migrated_once(world: &World, items: usize) {
+pub(crate) async fn check_all_migrated_once(world: &World, items: usize) {
     let found = all(world).await;
     assert_eq!(found.len(), items);
     for item in found {
@@ -89,20 +89,23 @@ async fn check_all_migrated_once(world: &World, items: usize) {
     }
 }
 
-fn small() -> BackfillConfig {
+pub(crate) fn small() -> BackfillConfig {
     BackfillConfig::default().with_segments(3).with_parallel(2).with_page(5)
 }
 
-fn checkpoint(world: &World) -> (Table, Key) {
+pub(crate) fn checkpoint(world: &World) -> (Table, Key) {
     (table(world, Color::Green, config()), Key::new("BACKFILL").with_sk("Order 2"))
 }
 
-fn resumable(world: &World) -> BackfillConfig {
+pub(crate) fn resumable(world: &World) -> BackfillConfig {
     let (table, key) = checkpoint(world);
     small().with_checkpoint(table, key).with_checkpoint_interval(Duration::ZERO)
 }
 
-async fn run(table: &Table, config: BackfillConfig) -> Result<BackfillReport, BackfillError> {
+pub(crate) async fn run(
+    table: &Table,
+    config: BackfillConfig,
+) -> Result<BackfillReport, BackfillError> {
     let (_handle, backfill) = Backfill::<Summed>::new(table, config).unwrap();
     backfill.run(Stop::never()).await
 }

@@ -15,13 +15,21 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 
-/// The answers still to be given: status and body.
+/// The answers still to be given, status and body, and the requests that were made.
 #[derive(Clone, Debug)]
-struct Canned(Arc<Mutex<Vec<(u16, String)>>>);
+struct Canned {
+    answers: Arc<Mutex<Vec<(u16, String)>>>,
+    requests: Requests,
+}
+
+/// The bodies of requests in their order.
+pub(crate) type Requests = Arc<Mutex<Vec<String>>>;
 
 impl HttpConnector for Canned {
-    fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
-        let mut answers = self.0.lock().unwrap();
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().unwrap_or_default();
+        self.requests.lock().unwrap().push(String::from_utf8_lossy(body).into_owned());
+        let mut answers = self.answers.lock().unwrap();
         if answers.is_empty() {
             let error = ConnectorError::io("nothing is left to answer".into());
             return HttpConnectorFuture::ready(Err(error));
@@ -44,15 +52,24 @@ impl HttpClient for Canned {
 
 /// A client that gets these answers in turn, then none, and repeats no call.
 pub(crate) fn client<const N: usize>(answers: [(u16, &str); N]) -> Client {
+    recording(answers).0
+}
+
+/// The same, and what it is asked.
+pub(crate) fn recording<const N: usize>(answers: [(u16, &str); N]) -> (Client, Requests) {
+    let requests = Requests::default();
     let answers = answers.map(|(status, body)| (status, body.to_owned())).to_vec();
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
         .retry_config(RetryConfig::disabled())
-        .http_client(Canned(Arc::new(Mutex::new(answers))))
+        .http_client(Canned {
+            answers: Arc::new(Mutex::new(answers)),
+            requests: Arc::clone(&requests),
+        })
         .build();
-    Client::from_conf(config)
+    (Client::from_conf(config), requests)
 }
 
 /// The body of an error as DynamoDB words it.

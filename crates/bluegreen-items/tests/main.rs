@@ -6,6 +6,8 @@
 )]
 
 mod backfill;
+mod backfill_failures;
+mod backfill_releases;
 mod batches;
 mod canned;
 mod contended;

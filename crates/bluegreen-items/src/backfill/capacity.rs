@@ -26,6 +26,12 @@ struct Account {
 /// What a call is taken to consume until it says so.
 const ADVANCE: f64 = 1.0;
 
+/// No call consumes more: a page of a scan is 1 MB, and a transaction 4 MB.
+const MOST_UNITS: f64 = 1e6;
+
+/// The account is looked at again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
 impl Capacity {
     /// So many units a second; without a limit only counted.
     pub(crate) fn new(rate: Option<f64>) -> Self {
@@ -49,12 +55,15 @@ impl Capacity {
                 ADVANCE - account.balance
             };
             // A nanosecond more, so that rounding leads to no second wait for nothing.
-            sleep(Duration::from_secs_f64(missing / rate) + Duration::from_nanos(1)).await;
+            let time = Duration::try_from_secs_f64(missing / rate).unwrap_or(LONGEST_WAIT);
+            sleep(time.min(LONGEST_WAIT) + Duration::from_nanos(1)).await;
         }
     }
 
     /// Takes note of what the call consumed.
     pub(crate) fn spend(&self, units: f64) {
+        // A service that answers no number is taken to mean what was taken in advance.
+        let units = if units.is_finite() { units.clamp(0.0, MOST_UNITS) } else { ADVANCE };
         if self.rate.is_some() {
             self.account().balance -= units - ADVANCE;
         }
@@ -130,6 +139,19 @@ mod tests {
             capacity.spend(1.0);
         }
         assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_number_of_units_neither_panics_nor_stops_it() {
+        let capacity = Capacity::new(Some(10.0));
+        for units in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, f64::MAX] {
+            capacity.wait().await;
+            capacity.spend(units);
+        }
+        let start = Instant::now();
+        capacity.wait().await;
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((MOST_UNITS / 20.0..MOST_UNITS / 5.0).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,19 +1,34 @@
 //! How far a backfill has come, and the item that remembers it.
 
-use bluegreen_core::ContractVersion;
+use bluegreen_core::{ContractVersion, Revision};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::BackfillError;
+use super::{BackfillError, EarlierFailure};
 use crate::{ItemError, Key, KeyValue, Migration, Schema, Table, TableConfig, Versioned};
+
+/// How many segments a checkpoint has room for, each with the longest of keys.
+pub(super) const MOST_SEGMENTS: u32 = 100;
+
+/// How many failures a checkpoint names; all are counted.
+const MOST_FAILURES: usize = 10;
+
+/// How much of the reason of a failure is kept, in characters.
+const LONGEST_REASON: usize = 200;
 
 /// How far a backfill has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
-    /// What is scanned, so that a checkpoint is not taken for another table's.
+    /// The name of the table that is scanned, so that a checkpoint is not taken for another's.
     table: String,
+    /// The contract that is written.
+    contract: String,
     /// The schema version that items are taken to.
     target: ContractVersion,
+    /// The revision of the deployment in force. Under another one an older release may have written
+    /// behind the cursors, so what was done then is gone through again.
+    #[serde(default)]
+    pub(super) revision: Option<Revision>,
     /// A random number of the run that wrote it, so that each run writes one of its own.
     run: u64,
     pub(super) segments: Vec<Segment>,
@@ -21,6 +36,27 @@ pub(super) struct Checkpoint {
     pub(super) scanned: u64,
     #[serde(default)]
     pub(super) migrated: u64,
+    #[serde(default)]
+    pub(super) failed: u64,
+    /// The first of those that failed.
+    #[serde(default)]
+    pub(super) failures: Vec<Failure>,
+}
+
+/// An item that could not be migrated, as a checkpoint has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Failure {
+    #[serde(default)]
+    key: Option<PlainKey>,
+    reason: String,
+}
+
+/// What was done with a page.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) scanned: u64,
+    pub(super) migrated: u64,
+    pub(super) failures: Vec<Failure>,
 }
 
 /// How far a segment of the scan has come.
@@ -47,18 +83,70 @@ pub(super) struct PlainKey {
 enum PlainValue {
     S(String),
     N(String),
-    B(Vec<u8>),
+    B(#[serde(with = "bytes")] Vec<u8>),
 }
 
 impl Checkpoint {
-    pub(super) fn new(table: &Table, target: ContractVersion, segments: u32) -> Self {
-        let segments = (0..segments).map(|_| Segment::Open).collect();
-        let table = table.dynamo().table().to_owned();
-        Self { table, target, run: fastrand::u64(..), segments, scanned: 0, migrated: 0 }
+    pub(super) fn new(table: &Table, segments: u32) -> Self {
+        let schema = &table.config.schema;
+        Self {
+            table: table.dynamo().table_name().to_owned(),
+            contract: schema.contract().to_owned(),
+            target: schema.version(),
+            revision: table.revision(),
+            run: fastrand::u64(..),
+            segments: (0..segments).map(|_| Segment::Open).collect(),
+            scanned: 0,
+            migrated: 0,
+            failed: 0,
+            failures: Vec::new(),
+        }
     }
 
+    /// Whether it remembers the same backfill, and one that is worth to go on with. One that is done
+    /// was left behind.
     fn is_of(&self, other: &Self) -> bool {
-        (&self.table, self.target) == (&other.table, other.target) && !self.segments.is_empty()
+        let what = |it: &Self| (it.table.clone(), it.contract.clone(), it.target, it.revision);
+        what(self) == what(other) && !self.is_done()
+    }
+
+    /// Whether all of the table was gone through.
+    pub(super) fn is_done(&self) -> bool {
+        self.segments.iter().all(|segment| *segment == Segment::Done)
+    }
+
+    /// All is to be gone through again.
+    pub(super) fn reopen(&mut self, revision: Option<Revision>) {
+        self.revision = revision;
+        self.segments.fill(Segment::Open);
+        (self.scanned, self.migrated, self.failed) = (0, 0, 0);
+        self.failures.clear();
+    }
+
+    /// A page of a segment is done.
+    pub(super) fn advance(&mut self, segment: usize, next: Segment, tally: Tally) {
+        let failed = u64::try_from(tally.failures.len()).unwrap_or(u64::MAX);
+        self.scanned = self.scanned.saturating_add(tally.scanned);
+        self.migrated = self.migrated.saturating_add(tally.migrated);
+        self.failed = self.failed.saturating_add(failed);
+        let room = MOST_FAILURES.saturating_sub(self.failures.len());
+        self.failures.extend(tally.failures.into_iter().take(room));
+        if let Some(segment) = self.segments.get_mut(segment) {
+            *segment = next;
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn new(key: Option<&Key>, error: &ItemError) -> Self {
+        let reason = error.to_string().chars().take(LONGEST_REASON).collect();
+        Self { key: key.map(PlainKey::from), reason }
+    }
+}
+
+impl From<&Failure> for EarlierFailure {
+    fn from(failure: &Failure) -> Self {
+        Self { key: failure.key.as_ref().map(Key::from), reason: failure.reason.clone() }
     }
 }
 
@@ -80,10 +168,7 @@ impl Memory {
         (table, key): &(Table, Key),
         fresh: Checkpoint,
     ) -> Result<(Self, Checkpoint), BackfillError> {
-        let mut config = TableConfig::clone(&table.config);
-        (config.gate, config.migration) = (None, Migration::OnWrite);
-        config.schema = Schema::new("Backfill", ContractVersion::new(1, 0));
-        let table = table.with_config(config);
+        let table = plain(table);
         let found = table.get::<Checkpoint>(key).await?;
         let (item, checkpoint) = match found {
             Some(item) if item.value().is_of(&fresh) => {
@@ -97,6 +182,16 @@ impl Memory {
         // Written in any case: the run before, if it still goes on, notices by it.
         memory.save(&checkpoint).await?;
         Ok((memory, checkpoint))
+    }
+
+    /// Opens all segments of the checkpoint that is there: the gate holds the version back, and
+    /// whoever it holds it back for may write behind the cursors.
+    pub(super) async fn reopen((table, key): &(Table, Key)) -> Result<(), BackfillError> {
+        let table = plain(table);
+        let Some(mut item) = table.get::<Checkpoint>(key).await? else { return Ok(()) };
+        let revision = item.value().revision;
+        item.value_mut().reopen(revision);
+        table.save_patiently(&mut item).await.map(drop).map_err(interference)
     }
 
     pub(super) const fn saved(&self) -> Instant {
@@ -116,6 +211,14 @@ impl Memory {
         let Some((table, mut item)) = self.kept else { return Ok(()) };
         table.delete_patiently(&mut item).await.map_err(interference)
     }
+}
+
+/// The table as a checkpoint is written to it: neither gated nor migrated.
+fn plain(table: &Table) -> Table {
+    let mut config = TableConfig::clone(&table.config);
+    (config.gate, config.migration) = (None, Migration::OnWrite);
+    config.schema = Schema::new("Backfill", ContractVersion::new(1, 0));
+    table.with_config(config)
 }
 
 fn interference(error: ItemError) -> BackfillError {
@@ -163,9 +266,73 @@ impl From<&PlainValue> for KeyValue {
     }
 }
 
+/// Bytes as DynamoDB's binary; a list of numbers would be four times as large.
+mod bytes {
+    use std::fmt;
+
+    use serde::de::Visitor;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        from.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::size;
+    use crate::view::encode;
+
+    #[test]
+    fn the_fullest_checkpoint_fits_into_an_item() {
+        let key = || PlainKey::from(&Key::new(vec![7; 2048]).with_sk(vec![7; 1024]));
+        let failure = || Failure { key: Some(key()), reason: "\u{1F600}".repeat(LONGEST_REASON) };
+        let mut checkpoint = Checkpoint {
+            table: "t".repeat(255),
+            contract: "c".repeat(255),
+            target: ContractVersion::new(u16::MAX, u16::MAX),
+            revision: Some(Revision::FIRST),
+            run: u64::MAX,
+            segments: vec![Segment::Open; MOST_SEGMENTS as usize],
+            scanned: u64::MAX,
+            migrated: u64::MAX,
+            failed: 0,
+            failures: Vec::new(),
+        };
+        for segment in 0..MOST_SEGMENTS as usize {
+            let failures = vec![failure()];
+            let tally = Tally { scanned: 1, migrated: 1, failures };
+            checkpoint.advance(segment, Segment::After(key()), tally);
+        }
+        assert_eq!((checkpoint.failed, checkpoint.failures.len()), (100, MOST_FAILURES));
+        let size: usize =
+            encode(&checkpoint).unwrap().iter().map(|(n, v)| size::of_attribute(n, v)).sum();
+        // Key and stamps come in addition.
+        assert!(size + 8_000 < size::LIMIT, "{size}");
+    }
 
     #[test]
     fn a_key_comes_back_as_it_went() {

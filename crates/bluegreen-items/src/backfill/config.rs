@@ -2,7 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkpoint::MOST_SEGMENTS;
 use crate::{Attributes, ConfigError, Key, RetryPolicy, Table};
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) type Selection = Arc<dyn Fn(&Attributes) -> bool + Send + Sync>;
 
@@ -10,8 +13,9 @@ pub(super) type Selection = Arc<dyn Fn(&Attributes) -> bool + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackfillConfig {
-    /// Into how many segments the scan is split, each read at the same time: 1 to 1000. A backfill
-    /// that is resumed keeps the number it began with. Default: 4.
+    /// Into how many segments the scan is split, each read at the same time: 1 to 1000, and to 100
+    /// with a checkpoint, which has room for the keys of so many. A backfill that is resumed keeps
+    /// the number it began with. Default: 4.
     pub segments: u32,
     /// How many items of each segment are written at a time: 1 to 1000. Default: 8.
     pub parallel: usize,
@@ -25,12 +29,17 @@ pub struct BackfillConfig {
     /// The item that remembers how far the backfill has come, in this or in another table, so that
     /// it is resumed and not begun anew. It is deleted at the end. Default: none.
     pub checkpoint: Option<(Table, Key)>,
-    /// The longest time between two writes of it while pages are finished. Default: 5 seconds.
+    /// The longest time between two writes of it while pages are finished: up to a day. Default: 5
+    /// seconds.
     pub checkpoint_interval: Duration,
+    /// How many items may fail in one run: one more ends it with
+    /// [`BackfillError::TooManyFailures`](super::BackfillError::TooManyFailures). A dry run counts
+    /// them all. Default: 100, which the report names.
+    pub max_failures: u64,
     /// Whether to write. Default: yes.
     pub writing: Writing,
-    /// What becomes of calls that fail, on top of the SDK client's own retries. Default:
-    /// [`RetryPolicy::default`].
+    /// What becomes of calls that fail, on top of the SDK client's own retries; its budget is above
+    /// zero and up to a day. Default: [`RetryPolicy::default`].
     pub retry: RetryPolicy,
     selection: Option<Selection>,
 }
@@ -57,6 +66,7 @@ impl Default for BackfillConfig {
             write_capacity: None,
             checkpoint: None,
             checkpoint_interval: Duration::from_secs(5),
+            max_failures: 100,
             writing: Writing::Items,
             retry: RetryPolicy::default(),
             selection: None,
@@ -114,6 +124,13 @@ impl BackfillConfig {
         self
     }
 
+    /// So many items may fail.
+    #[must_use]
+    pub const fn with_max_failures(mut self, items: u64) -> Self {
+        self.max_failures = items;
+        self
+    }
+
     /// Nothing is written.
     #[must_use]
     pub const fn dry_run(mut self) -> Self {
@@ -150,6 +167,13 @@ impl BackfillConfig {
         if !(1..=1000).contains(&self.segments) {
             return wrong("segments", &self.segments, "is not 1 to 1000");
         }
+        if self.checkpoint.is_some() && self.segments > MOST_SEGMENTS {
+            return wrong(
+                "segments",
+                &self.segments,
+                "is more than a checkpoint has room for: 100",
+            );
+        }
         if !(1..=1000).contains(&self.parallel) {
             return wrong("parallel", &self.parallel, "is not 1 to 1000");
         }
@@ -164,6 +188,15 @@ impl BackfillConfig {
             {
                 return wrong(field, &rate, "is not a number of 0.001 or more");
             }
+        }
+        let interval = self.checkpoint_interval;
+        if interval > A_DAY {
+            return wrong("checkpoint_interval", &format_args!("{interval:?}"), "is above a day");
+        }
+        let budget = self.retry.budget();
+        if budget.is_zero() || budget > A_DAY {
+            let reason = "is not above zero and up to a day";
+            return wrong("budget of retry", &format_args!("{budget:?}"), reason);
         }
         if let Some((table, key)) = &self.checkpoint
             && let Err(error) = key.to_attributes(&table.config.names)
@@ -206,6 +239,15 @@ mod tests {
             (
                 config().with_write_capacity(f64::NAN),
                 "write_capacity \"NaN\" is not a number of 0.001 or more",
+            ),
+            (
+                config().with_checkpoint_interval(Duration::MAX),
+                "checkpoint_interval \"18446744073709551615.999999999s\" is above a day",
+            ),
+            (
+                config().with_retry(RetryPolicy::default().with_budget(Duration::MAX)),
+                "budget of retry \"18446744073709551615.999999999s\" is not above zero and up to \
+                 a day",
             ),
         ];
         for (config, expected) in cases {

@@ -27,7 +27,7 @@ pub struct Progress {
     /// Those of this run that needed nothing: of the newer version already, not selected, deleted
     /// meanwhile.
     pub unchanged: u64,
-    /// Those of this run that could not be migrated.
+    /// Those that could not be migrated, those of the runs before it that it resumes included.
     pub failed: u64,
     /// Writes of others that came between; such items are looked at again.
     pub conflicts: u64,
@@ -54,6 +54,16 @@ pub struct BackfillFailure {
     pub error: ItemError,
 }
 
+/// An item that a run before this one could not migrate, as the checkpoint remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EarlierFailure {
+    /// The item; nothing where it has no key by the table's names.
+    pub key: Option<Key>,
+    /// What was wrong with it, cut to 200 characters.
+    pub reason: String,
+}
+
 /// What a backfill counts.
 #[derive(Debug)]
 pub(super) struct Counts {
@@ -62,6 +72,8 @@ pub(super) struct Counts {
     pub(super) unchanged: AtomicU64,
     pub(super) conflicts: AtomicU64,
     failed: AtomicU64,
+    /// What failed in the runs before.
+    failed_before: AtomicU64,
     failures: Mutex<Vec<BackfillFailure>>,
     /// What the runs before have scanned.
     resumed: AtomicU64,
@@ -79,6 +91,7 @@ impl Counts {
             unchanged: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            failed_before: AtomicU64::new(0),
             failures: Mutex::default(),
             resumed: AtomicU64::new(0),
             begun: OnceLock::new(),
@@ -88,9 +101,10 @@ impl Counts {
         }
     }
 
-    pub(super) fn begin(&self, (scanned, migrated): (u64, u64), total: Option<u64>) {
+    pub(super) fn begin(&self, (scanned, migrated, failed): (u64, u64, u64), total: Option<u64>) {
         self.scanned.store(scanned, Ordering::Relaxed);
         self.migrated.store(migrated, Ordering::Relaxed);
+        self.failed_before.store(failed, Ordering::Relaxed);
         self.resumed.store(scanned, Ordering::Relaxed);
         self.begun.get_or_init(Instant::now);
         if let Some(total) = total.filter(|total| *total > 0) {
@@ -98,13 +112,24 @@ impl Counts {
         }
     }
 
-    pub(super) fn fail(&self, key: Option<Key>, error: ItemError) {
+    /// All is gone through again, and what fails will fail again.
+    pub(super) fn begin_again(&self) {
+        let counts =
+            [&self.scanned, &self.migrated, &self.unchanged, &self.failed, &self.failed_before];
+        counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        self.resumed.store(0, Ordering::Relaxed);
+        drop(self.take_failures());
+    }
+
+    /// Takes note of a failure, and answers how many there are in this run.
+    pub(super) fn fail(&self, key: Option<Key>, error: ItemError) -> u64 {
         tracing::warn!(key = key.as_ref().map(tracing::field::display), %error, "not migrated");
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        let before = self.failed.fetch_add(1, Ordering::Relaxed);
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() < MOST_FAILURES {
             failures.push(BackfillFailure { key, error });
         }
+        before.saturating_add(1)
     }
 
     pub(super) fn take_failures(&self) -> Vec<BackfillFailure> {
@@ -125,7 +150,7 @@ impl BackfillHandle {
             scanned,
             migrated: read(&counts.migrated),
             unchanged: read(&counts.unchanged),
-            failed: read(&counts.failed),
+            failed: read(&counts.failed).saturating_add(read(&counts.failed_before)),
             conflicts: read(&counts.conflicts),
             total,
             elapsed,
@@ -152,7 +177,7 @@ mod tests {
     async fn the_time_left_is_estimated_by_the_pace_of_this_run() {
         let handle = BackfillHandle { counts: Arc::new(Counts::new(None, None)) };
         assert_eq!(handle.progress().remaining, None);
-        handle.counts.begin((400, 10), Some(1_000));
+        handle.counts.begin((400, 10, 0), Some(1_000));
         assert_eq!(handle.progress().remaining, None, "nothing is done yet");
         tokio::time::advance(Duration::from_secs(60)).await;
         handle.counts.scanned.fetch_add(200, Ordering::Relaxed);

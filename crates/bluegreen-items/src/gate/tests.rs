@@ -99,7 +99,7 @@ fn a_process_of_another_job_can_be_left_out() {
 
 #[tokio::test]
 async fn while_nobody_is_known_the_lowest_version_is_written() {
-    let store = bluegreen_core::MemoryStore::new();
+    let store = MemoryStore::new();
     let (roster, _lookout) = Roster::new(store, key(), Default::default()).unwrap();
     let gate = WriteGate::new(Following::fixed(shifted()), roster);
     let written = gate.decide(&schema()).unwrap();
