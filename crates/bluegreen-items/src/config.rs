@@ -71,8 +71,10 @@ pub enum Migration {
     /// When it is changed, or by a [`Backfill`](crate::Backfill).
     #[default]
     OnWrite,
-    /// Also when [`Table::get`](crate::Table::get) finds it: a second call, once for each item. An
-    /// item that cannot be stored is answered all the same, and the failure is logged.
+    /// Also when [`Table::get`](crate::Table::get) finds it with an earlier major version: a second
+    /// call, once for each item. It is stored as the steps make it, with the minor version 0; the
+    /// next save stores the fields that later ones add. An item that cannot be stored is answered
+    /// all the same, and the failure is logged.
     OnRead,
 }
 

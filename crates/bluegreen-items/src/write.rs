@@ -189,8 +189,14 @@ impl Author<'_> {
         Ok(Some(Write { loss, ..self.write(key, act, content, after) }))
     }
 
-    /// The write that stores an item in the version that may be written, as it is otherwise.
-    pub(crate) fn migrate(&self, key: Attributes, stored: &StoredItem) -> Result<Write, ItemError> {
+    /// The write that stores an item in the version that may be written, as its steps make it. Which
+    /// fields the type has in addition it cannot know, so it claims no minor version.
+    pub(crate) fn migrate(
+        mut self,
+        key: Attributes,
+        stored: &StoredItem,
+    ) -> Result<Write, ItemError> {
+        self.target = ContractVersion::new(self.target.major(), 0);
         let lifted = lifted(stored, self.config)?;
         let (patch, _) = self.lowered(stored, lifted, Patch::default())?;
         let patch = self.without_stamps(patch)?;

@@ -357,6 +357,40 @@ async fn reading_migrates_once_and_only_what_may_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_migration_on_read_claims_no_minor_version_whose_fields_it_cannot_know() {
+    let world = open().await;
+    put_old(&world).await;
+    // A step that works on attributes: it knows nothing of what version 2.3 has added.
+    let up = |item: &mut bluegreen_items::Attributes| {
+        let data = item.get_mut("Data").and_then(|data| data.as_m().ok().cloned());
+        let mut data = data.ok_or("there is no Data")?;
+        if let Some(note) = data.remove("note") {
+            data.insert("remarks".to_owned(), AttributeValue::L(vec![note]));
+        }
+        item.insert("Data".to_owned(), AttributeValue::M(data));
+        Ok(())
+    };
+    let step = Step::new(1, 2, up).without_down();
+    let schema = Schema::builder("Order", ContractVersion::new(2, 3)).step(step).build().unwrap();
+    let on_read = config().with_migration(Migration::OnRead).with_schema(schema);
+    let green = table(&world, Color::Green, on_read);
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Added {
+        #[serde(rename = "Data")]
+        data: RemarkedData,
+        #[serde(default)]
+        since: u32,
+    }
+    let order = green.get::<Added>(&key()).await.unwrap().unwrap();
+    assert_eq!(order.schema_version(), Some(v(2)));
+    let item = raw(&world).await.unwrap();
+    assert_eq!((&item["SchemaVersion"], item.contains_key("since")), (&n(2), false));
+    green.modify(&key(), |order: &mut Added| order.data.total += 1).await.unwrap();
+    let item = raw(&world).await.unwrap();
+    assert_eq!((&item["SchemaVersion"], &item["since"]), (&s("2.3"), &n(0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_migration_on_read_that_fails_or_comes_second_is_no_reason_not_to_read() {
     let world = open().await;
     put_old(&world).await;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bluegreen_core::ContractVersion;
 
 use super::{Act, Condition, Update, elements};
 use crate::expression::Expression;
@@ -86,9 +87,11 @@ impl Update {
             let set = format!("{} = {}", expression.word(name), expression.value(&value));
             clauses.set.push(set);
         }
+        // Which of the fields the item has that a minor version adds cannot be known.
+        let version = ContractVersion::new(author.config.schema.version().major(), 0);
         let once = [
             (&names.incarnation, author.mark.to_attribute()),
-            (&names.schema_version, label::to_attribute(author.target)),
+            (&names.schema_version, label::to_attribute(version)),
         ];
         for (name, value) in once {
             let (name, value) = (expression.word(name), expression.value(&value));
