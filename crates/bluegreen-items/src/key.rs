@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::number::Number;
-use crate::{AttributeNames, Attributes, ItemError};
+use crate::{AttributeNames, Attributes, ItemError, storable};
 
 /// Which item: the values of its partition key and, where the table has one, its sort key.
 ///
@@ -112,6 +112,11 @@ impl KeyValue {
         if length > limit {
             return Err("a key value is longer than 2048 bytes, or 1024 in a sort key");
         }
+        if let Self::Number(text) = self
+            && storable::number(text).is_err()
+        {
+            return Err("a key value is no number of up to 38 digits, 1E-130 to 9.99E+125");
+        }
         Ok(match self {
             Self::String(text) => AttributeValue::S(text.clone()),
             Self::Number(text) => AttributeValue::N(text.clone()),
@@ -187,6 +192,9 @@ mod tests {
             (Key::new("a"), &both, false),
             (Key::new("a").with_sk("b"), &one, false),
             (Key::new(""), &one, false),
+            (Key::new("a").with_sk(""), &both, false),
+            (Key::new(KeyValue::Number("NaN".to_owned())), &one, false),
+            (Key::new(KeyValue::Number("1E126".to_owned())), &one, false),
             (Key::new("a").with_sk("b".repeat(1025)), &both, false),
             (Key::new("a".repeat(2048)).with_sk(7), &both, true),
             (Key::new(vec![0, 255]), &one, true),

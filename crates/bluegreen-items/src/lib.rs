@@ -20,6 +20,7 @@ mod retry;
 mod schema;
 mod sends;
 mod size;
+mod storable;
 mod stored;
 mod table;
 mod transaction;

@@ -9,9 +9,36 @@ pub(crate) struct Number {
 }
 
 impl Number {
+    /// The number that a text is; nothing where it is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let unsigned = |text: &str| text.strip_prefix(['-', '+']).unwrap_or(text).to_owned();
+        let (mantissa, exponent) = (unsigned(mantissa), unsigned(exponent));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((&mantissa, ""));
+        let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = are_digits(whole)
+            && are_digits(fraction)
+            && are_digits(&exponent)
+            && !(whole.is_empty() && fraction.is_empty())
+            && !exponent.is_empty();
+        is_number.then(|| Self::read(text))
+    }
+
+    pub(crate) fn significant_digits(&self) -> usize {
+        self.digits.len()
+    }
+
+    /// The power of ten of its first digit; nothing for zero.
+    pub(crate) fn magnitude(&self) -> Option<i64> {
+        let digits = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
+        (digits > 0).then(|| self.exponent.saturating_add(digits - 1))
+    }
+
     pub(crate) fn read(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let exponent: i64 = exponent.parse().unwrap_or_default();
+        // One that no integer holds is out of every range.
+        let far = if exponent.starts_with('-') { i64::MIN } else { i64::MAX };
+        let exponent: i64 = exponent.parse().unwrap_or(far);
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = [whole.trim_start_matches(['-', '+']), fraction].concat();
         let digits = digits.trim_start_matches('0');

@@ -14,7 +14,7 @@ use crate::backfill::capacity::Capacity;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
-use crate::view::{Absences, check_readable, decode, encode, encode_noting_absences};
+use crate::view::{check_readable, decode, encode};
 use crate::write::{Author, Lock, Reason, Write, lifted};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
@@ -284,7 +284,7 @@ impl Table {
         };
         let author = self.author()?;
         let key = item.key().to_attributes(&self.config.names)?;
-        let (after, absences) = encode_noting_absences(item.value())?;
+        let after = encode(item.value())?;
         let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
         let write = match item.stored() {
             None => Some(author.create(key, after)?),
@@ -292,9 +292,7 @@ impl Table {
                 author.over(stored).update(key, stored, &before, after, &view, reason)?
             }
         };
-        if absences == Absences::Some
-            && let Some(write) = &write
-        {
+        if let Some(write) = &write {
             let stored = item.stored().map(|stored| stored.attributes().clone());
             let left = write.content.clone().applied_to(stored.unwrap_or_default());
             let left = StoredItem::read(left, &self.config.names)?;

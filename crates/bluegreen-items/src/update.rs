@@ -1,10 +1,13 @@
 mod expression;
 mod path;
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
-use crate::{AttributeNames, ItemError};
+use crate::view::{is_absence, plain};
+use crate::{AttributeNames, ItemError, storable};
 use path::Element;
 
 /// A change of parts of an item by DynamoDB itself, without reading it first.
@@ -61,14 +64,17 @@ impl Update {
         Self::default()
     }
 
-    /// Sets an attribute. The maps on the way to it must be there.
+    /// Sets an attribute. The maps on the way to it must be there. `None`, unit and an empty set
+    /// remove it, as in a save.
     pub fn set(self, path: &str, value: &impl Serialize) -> Self {
-        self.act(path, value, Act::Set)
+        self.act(path, value, |value| {
+            Some(if is_absence(&value) { Act::Remove } else { Act::Set(value) })
+        })
     }
 
-    /// Sets an attribute that is not there.
+    /// Sets an attribute that is not there; `None`, unit and an empty set change nothing.
     pub fn set_if_absent(self, path: &str, value: &impl Serialize) -> Self {
-        self.act(path, value, Act::SetIfAbsent)
+        self.act(path, value, |value| (!is_absence(&value)).then_some(Act::SetIfAbsent(value)))
     }
 
     /// Adds to a number; one that is not there counts as 0.
@@ -79,7 +85,7 @@ impl Update {
 
     /// Appends to a list; one that is not there counts as empty.
     pub fn append(self, path: &str, values: &[impl Serialize]) -> Self {
-        self.act(path, &values, Act::Append)
+        self.act(path, &values, |values| Some(Act::Append(values)))
     }
 
     /// Removes an attribute, or an entry of a list. One that is not there is no error.
@@ -119,10 +125,12 @@ impl Update {
         self
     }
 
-    /// Only if the attribute is this.
+    /// Only if the attribute is this; for `None`, unit and an empty set, only if it is not there.
     pub fn if_equal(mut self, path: &str, value: &impl Serialize) -> Self {
         if let Some(value) = self.encoded(path, value) {
-            self.conditions.push((path.to_owned(), Condition::Equal(value)));
+            let is_absent = is_absence(&value);
+            let condition = if is_absent { Condition::Absent } else { Condition::Equal(value) };
+            self.conditions.push((path.to_owned(), condition));
         }
         self
     }
@@ -156,10 +164,10 @@ impl Update {
         mut self,
         path: &str,
         value: &impl Serialize,
-        act: impl FnOnce(AttributeValue) -> Act,
+        act: impl FnOnce(AttributeValue) -> Option<Act>,
     ) -> Self {
-        if let Some(value) = self.encoded(path, value) {
-            self.acts.push((path.to_owned(), act(value)));
+        if let Some(act) = self.encoded(path, value).and_then(act) {
+            self.acts.push((path.to_owned(), act));
         }
         self
     }
@@ -170,17 +178,21 @@ impl Update {
         texts: impl IntoIterator<Item = S>,
         act: impl FnOnce(AttributeValue) -> Act,
     ) -> Self {
-        let texts: Vec<String> = texts.into_iter().map(Into::into).collect();
+        // DynamoDB refuses a set with a value twice.
+        let texts: BTreeSet<String> = texts.into_iter().map(Into::into).collect();
         // DynamoDB refuses an empty set, and it would change nothing.
         if !texts.is_empty() {
-            self.acts.push((path.to_owned(), act(AttributeValue::Ss(texts))));
+            self.acts.push((path.to_owned(), act(AttributeValue::Ss(texts.into_iter().collect()))));
         }
         self
     }
 
     fn encoded(&mut self, path: &str, value: &impl Serialize) -> Option<AttributeValue> {
         match serde_dynamo::to_attribute_value(value) {
-            Ok(value) => Some(value),
+            Ok(mut value) => {
+                plain(&mut value);
+                Some(value)
+            }
             Err(error) => {
                 self.wrong.get_or_insert((path.to_owned(), error.to_string()));
                 None
@@ -205,6 +217,14 @@ impl Update {
             }
             if matches!(act, Act::AddToSet(_) | Act::RemoveFromSet(_)) && elements.len() > 1 {
                 return Err(ItemError::encode(path, "only a top-level set is changed in part"));
+            }
+            if let Act::Set(value) | Act::SetIfAbsent(value) | Act::Append(value) = act {
+                storable::check_at(path, elements.len(), value)?;
+            }
+        }
+        for (path, condition) in &self.conditions {
+            if let Condition::Equal(value) = condition {
+                storable::check_at(path, elements(path)?.len(), value)?;
             }
         }
         Ok(())

@@ -10,33 +10,20 @@ use serde::de::DeserializeOwned;
 
 use crate::{Attributes, ItemError};
 
-/// Whether a view lacks something of its value that is expressed by absence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Absences {
-    None,
-    Some,
-}
-
 /// The view of a value.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
-    encode_noting_absences(value).map(|(view, _)| view)
-}
-
-/// The view of a value, and whether it lacks something.
-pub(crate) fn encode_noting_absences<T: Serialize>(
-    value: &T,
-) -> Result<(Attributes, Absences), ItemError> {
     let mut view: Attributes = serde_dynamo::to_item(value).map_err(|error| {
         let located = serde_path_to_error::serialize(value, serde_dynamo::Serializer);
         let path = located.err().map(|error| error.path().to_string());
         ItemError::encode(&spelled(path), error)
     })?;
-    let absences = make_plain(&mut view);
-    Ok((view, absences))
+    make_plain(&mut view);
+    Ok(view)
 }
 
 /// Refuses an item that a write would leave when no `T` can be read from it: when a field that may
-/// be absent has no default.
+/// be absent has no default, when unknown fields are denied, or when the type reads otherwise than it
+/// writes.
 pub(crate) fn check_readable<T: DeserializeOwned>(left: &Attributes) -> Result<(), ItemError> {
     match decode::<T>(left) {
         Err(ItemError::Decode { path, source }) => {
@@ -68,32 +55,26 @@ fn spelled(path: Option<String>) -> String {
     path.filter(|path| path != ".").unwrap_or_default()
 }
 
-fn make_plain(view: &mut Attributes) -> Absences {
-    let mut absences = Absences::None;
+fn make_plain(view: &mut Attributes) {
     view.retain(|_, value| {
-        let is_absent = is_absence(value);
-        if is_absent || plain(value) == Absences::Some {
-            absences = Absences::Some;
-        }
-        !is_absent
+        plain(value);
+        !is_absence(value)
     });
-    absences
 }
 
-fn plain(value: &mut AttributeValue) -> Absences {
+/// Takes what is expressed by absence out of the maps of a value, and puts its sets in order.
+pub(crate) fn plain(value: &mut AttributeValue) {
     match value {
-        AttributeValue::M(map) => return make_plain(map),
-        AttributeValue::L(values) => {
-            return values.iter_mut().map(plain).max().unwrap_or(Absences::None);
-        }
+        AttributeValue::M(map) => make_plain(map),
+        AttributeValue::L(values) => values.iter_mut().for_each(plain),
         AttributeValue::Ss(set) | AttributeValue::Ns(set) => set.sort_unstable(),
         AttributeValue::Bs(set) => set.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref())),
         _ => {}
     }
-    Absences::None
 }
 
-fn is_absence(value: &AttributeValue) -> bool {
+/// Whether a value is expressed by the absence of its attribute.
+pub(crate) fn is_absence(value: &AttributeValue) -> bool {
     match value {
         AttributeValue::Null(_) => true,
         AttributeValue::Ss(set) | AttributeValue::Ns(set) => set.is_empty(),

@@ -20,7 +20,7 @@ use crate::schema::label;
 use crate::sends::Sends;
 use crate::stored::Stamps;
 use crate::transaction::Bundle;
-use crate::{AttributeNames, Attributes, ItemError, StoredItem, TableConfig, size};
+use crate::{AttributeNames, Attributes, ItemError, StoredItem, TableConfig, size, storable};
 
 /// One write, to be applied once however often it is sent.
 #[derive(Clone, Debug)]
@@ -156,6 +156,7 @@ impl Author<'_> {
         }
         item.insert(self.config.names.created_at.clone(), self.timestamp()?);
         self.stamp(&mut item, &Stamps::default())?;
+        storable::check(&item)?;
         let size = checked_size(item.iter())?;
         Ok(self.write(key, Act::Create, (Content::Whole(item), size), view))
     }
@@ -213,6 +214,7 @@ impl Author<'_> {
         mut patch: Patch,
     ) -> Result<(Content, usize), ItemError> {
         self.stamp(&mut patch.changed, stored.stamps())?;
+        storable::check(&patch.changed)?;
         let stays = stored.attributes().iter().filter(|(name, _)| {
             !patch.changed.contains_key(*name) && !patch.removed.contains(name)
         });

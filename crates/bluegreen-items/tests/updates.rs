@@ -203,3 +203,37 @@ async fn an_update_in_doubt_is_not_sent_again_once_its_token_is_forgotten() {
     let item = raw(&world).await.unwrap();
     assert_eq!(item["Data"].as_m().unwrap()["total"], n(-4), "applied once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn none_removes_an_attribute_at_every_depth_as_a_save_does() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut order = OrderV1::of(1);
+    order.data.note = Some("x".to_owned());
+    table.create(key(), order.clone()).await.unwrap();
+    let nothing = None::<String>;
+    let if_noted = Update::new().add("count", 1).if_equal("Data.note", &nothing);
+    let error = table.update(&key(), if_noted.clone()).await.unwrap_err();
+    assert!(matches!(error, ItemError::ConditionFailed { .. }), "{error}");
+    table.update(&key(), Update::new().set("Data.note", &nothing)).await.unwrap();
+    assert!(!raw(&world).await.unwrap()["Data"].as_m().unwrap().contains_key("note"));
+    table.update(&key(), if_noted).await.unwrap();
+
+    order.data.note = None;
+    let update = Update::new().set("Data", &order.data).set_if_absent("more", &nothing);
+    table.update(&key(), update).await.unwrap();
+    let item = raw(&world).await.unwrap();
+    assert_eq!((&item["Data"], item.contains_key("more")), (&m([("total", n(1))]), false));
+    assert_eq!(table.get::<OrderV1>(&key()).await.unwrap().unwrap().into_value(), order);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_of_an_item_without_a_label_claims_no_minor_version() {
+    let world = open().await;
+    put_raw(&world.dynamodb(), [("Data", m([("total", n(1))]))]).await;
+    let table = table(&world, Color::Blue, schema(1, 3));
+    table.update(&key(), Update::new().add("Data.total", 1)).await.unwrap();
+    assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], n(1));
+    table.modify(&key(), |order: &mut OrderV1| order.data.total += 1).await.unwrap();
+    assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], s("1.3"));
+}
