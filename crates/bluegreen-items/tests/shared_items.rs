@@ -1,6 +1,6 @@
 //! Two releases on one item: what one does not know survives the other's writes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -234,13 +234,63 @@ struct EveryKind {
     #[serde(default)]
     nothing: Option<u8>,
     list: Vec<Option<u8>>,
-    map: std::collections::BTreeMap<String, Vec<i64>>,
+    map: BTreeMap<String, Vec<i64>>,
     #[serde(default, with = "serde_dynamo::string_set")]
     texts: BTreeSet<String>,
     #[serde(default, with = "serde_dynamo::number_set")]
     numbers: BTreeSet<i64>,
     #[serde(default, with = "serde_dynamo::binary_set")]
     blobs: BTreeSet<Bytes>,
+    state: State,
+    #[serde(default)]
+    nested: BTreeMap<String, Nested>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum State {
+    Open,
+    Counted(u32),
+    Pair(String, bool),
+    Shipped { by: Option<String>, bytes: Bytes },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Nested {
+    #[serde(default)]
+    inner: Option<Box<Nested>>,
+    #[serde(default, with = "serde_dynamo::string_set")]
+    texts: BTreeSet<String>,
+    #[serde(default, with = "serde_dynamo::binary_set")]
+    blobs: BTreeSet<Bytes>,
+    states: Vec<State>,
+}
+
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![
+        Just(State::Open),
+        any::<u32>().prop_map(State::Counted),
+        (".{0,4}", any::<bool>()).prop_map(|(text, flag)| State::Pair(text, flag)),
+        (proptest::option::of("[a-z]{0,3}"), bytes())
+            .prop_map(|(by, bytes)| State::Shipped { by, bytes }),
+    ]
+}
+
+fn nested() -> impl Strategy<Value = Nested> {
+    let sets = || {
+        let texts = proptest::collection::btree_set("[a-z]{1,3}", 0..3);
+        let blobs = proptest::collection::btree_set(bytes(), 0..3);
+        (texts, blobs, proptest::collection::vec(state(), 0..3))
+    };
+    let leaf =
+        sets().prop_map(|(texts, blobs, states)| Nested { inner: None, texts, blobs, states });
+    leaf.prop_recursive(4, 8, 1, move |inner| {
+        (proptest::option::of(inner), sets()).prop_map(|(inner, (texts, blobs, states))| Nested {
+            inner: inner.map(Box::new),
+            texts,
+            blobs,
+            states,
+        })
+    })
 }
 
 fn bytes() -> impl Strategy<Value = Bytes> {
@@ -261,11 +311,26 @@ fn every_kind() -> impl Strategy<Value = EveryKind> {
         proptest::collection::btree_set(any::<i64>(), 0..4),
         proptest::collection::btree_set(bytes(), 0..4),
     );
-    (scalars, collections).prop_map(
-        |((text, number, real, flag, bytes, nothing), (list, map, texts, numbers, blobs))| {
-            EveryKind { text, number, real, flag, bytes, nothing, list, map, texts, numbers, blobs }
-        },
-    )
+    let deep = (state(), proptest::collection::btree_map("[a-c]", nested(), 0..3));
+    (scalars, collections, deep).prop_map(|(scalars, collections, (state, nested))| {
+        let (text, number, real, flag, bytes, nothing) = scalars;
+        let (list, map, texts, numbers, blobs) = collections;
+        EveryKind {
+            text,
+            number,
+            real,
+            flag,
+            bytes,
+            nothing,
+            list,
+            map,
+            texts,
+            numbers,
+            blobs,
+            state,
+            nested,
+        }
+    })
 }
 
 /// An attribute that some other release may have stored.

@@ -202,3 +202,127 @@ fn a_default_that_varies_costs_nobody_an_attribute() {
     let left = patch.applied_to(stored);
     assert_eq!(left.get("meta"), item! { "meta": inner([("theirs", 2)]) }.get("meta"));
 }
+
+/// What a type knows of a map: some of its entries, whole or in part.
+enum Known {
+    Whole,
+    Part(BTreeMap<String, Known>),
+}
+
+/// A random item, with names that are few enough to meet again.
+fn tree(random: &mut fastrand::Rng, depth: u32) -> Attributes {
+    (0..random.usize(0..5)).map(|_| (name(random), node(random, depth))).collect()
+}
+
+fn name(random: &mut fastrand::Rng) -> String {
+    random.char('a'..='f').to_string()
+}
+
+fn node(random: &mut fastrand::Rng, depth: u32) -> AttributeValue {
+    let number = |random: &mut fastrand::Rng| {
+        let digits = (0..38).map(|_| random.char('1'..='9')).collect::<String>();
+        AttributeValue::N(digits)
+    };
+    match random.u8(0..if depth == 0 { 3 } else { 7 }) {
+        0 => number(random),
+        1 => AttributeValue::Ss(vec![name(random)]),
+        2 => AttributeValue::Bool(random.bool()),
+        3 => AttributeValue::L(vec![number(random), AttributeValue::M(tree(random, depth - 1))]),
+        _ => AttributeValue::M(tree(random, depth - 1)),
+    }
+}
+
+/// What another version of the type knows of an item: some of what is there, and something else.
+fn knowledge(random: &mut fastrand::Rng, of: &Attributes) -> BTreeMap<String, Known> {
+    let mut known = BTreeMap::from([(name(random), Known::Whole)]);
+    // In one order, so that a seed makes one case.
+    let of_names: BTreeMap<_, _> = of.iter().collect();
+    for (name, value) in of_names {
+        if random.bool() {
+            continue;
+        }
+        let known_now = match value.as_m() {
+            Ok(map) if random.u8(0..4) > 0 => Known::Part(knowledge(random, map)),
+            _ => Known::Whole,
+        };
+        known.insert(name.clone(), known_now);
+    }
+    known.retain(|name, known| match (known, of.get(name)) {
+        // A map that is there is known in part or whole, but not by chance as something else.
+        (Known::Part(_), value) => value.is_some_and(AttributeValue::is_m),
+        (Known::Whole, _) => true,
+    });
+    known
+}
+
+/// The view of what is known; nothing where it cannot be read.
+fn seen(map: &Attributes, known: &BTreeMap<String, Known>) -> Option<Attributes> {
+    let mut view = Attributes::new();
+    for (name, known) in known {
+        let Some(value) = map.get(name) else { continue };
+        let value = match known {
+            Known::Whole => value.clone(),
+            Known::Part(known) => AttributeValue::M(seen(value.as_m().ok()?, known)?),
+        };
+        view.insert(name.clone(), value);
+    }
+    Some(view)
+}
+
+fn change(random: &mut fastrand::Rng, view: &mut Attributes, known: &BTreeMap<String, Known>) {
+    for (name, known) in known {
+        match (random.u8(0..4), known) {
+            (0, _) => drop(view.remove(name)),
+            (1, Known::Whole) => drop(view.insert(name.clone(), node(random, 2))),
+            (_, Known::Part(known)) => {
+                if let Some(AttributeValue::M(map)) = view.get_mut(name) {
+                    change(random, map, known);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is unknown is as it was, wherever the map around it is still there.
+fn check_intact(
+    stored: &Attributes,
+    known: &BTreeMap<String, Known>,
+    after: &Attributes,
+    left: &Attributes,
+) {
+    for (name, value) in stored {
+        match known.get(name) {
+            None => assert_eq!(left.get(name), Some(value), "{name}"),
+            Some(Known::Whole) => {}
+            Some(Known::Part(known)) => {
+                let maps = (value.as_m(), after.get(name).map(AttributeValue::as_m));
+                if let (Ok(value), Some(Ok(after))) = maps {
+                    check_intact(value, known, after, left[name].as_m().unwrap());
+                }
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_a_version_knows_and_changes_the_rest_stays_at_every_depth(seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let stored = tree(&mut random, 4);
+        let known = knowledge(&mut random, &stored);
+        let before = seen(&stored, &known).unwrap();
+        let mut after = before.clone();
+        change(&mut random, &mut after, &known);
+        let view = |map: &Attributes| seen(map, &known);
+        for extent in [Extent::Difference, Extent::Complete] {
+            let patch = fit(&stored, &before, &after, extent, &view).unwrap();
+            let left = patch.applied_to(stored.clone());
+            check_intact(&stored, &known, &after, &left);
+            let again = seen(&left, &known).unwrap();
+            assert_eq!(again, after);
+        }
+    }
+}
