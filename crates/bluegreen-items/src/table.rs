@@ -15,7 +15,7 @@ use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::view::{check_readable, decode, encode};
-use crate::write::{Author, Lock, Reason, Write, lifted};
+use crate::write::{Author, Lock, Reason, Write, lifted, lifted_whole};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
     TableConfig, Versioned, WriteGate, WrittenSchema,
@@ -293,10 +293,12 @@ impl Table {
             }
         };
         if let Some(write) = &write {
-            let stored = item.stored().map(|stored| stored.attributes().clone());
-            let left = write.content.clone().applied_to(stored.unwrap_or_default());
-            let left = StoredItem::read(left, &self.config.names)?;
-            check_readable::<T>(&*lifted(&left, &self.config)?)?;
+            let stored = || item.stored().map(|stored| stored.attributes().clone());
+            let left = || {
+                let left = write.content.clone().applied_to(stored().unwrap_or_default());
+                lifted_whole(StoredItem::read(left, &self.config.names)?, &self.config)
+            };
+            check_readable::<T>(left)?;
         }
         Ok(write)
     }

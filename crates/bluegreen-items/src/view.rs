@@ -24,8 +24,15 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
 /// Refuses an item that a write would leave when no `T` can be read from it: when a field that may
 /// be absent has no default, when unknown fields are denied, or when the type reads otherwise than it
 /// writes.
-pub(crate) fn check_readable<T: DeserializeOwned>(left: &Attributes) -> Result<(), ItemError> {
-    match decode::<T>(left) {
+pub(crate) fn check_readable<T: DeserializeOwned>(
+    left: impl Fn() -> Result<Attributes, ItemError>,
+) -> Result<(), ItemError> {
+    let first = left()?;
+    if unknown_kind(&first).is_none() && serde_dynamo::from_item::<_, T>(first).is_ok() {
+        return Ok(());
+    }
+    // What is wrong is looked for only now: it costs another copy of the item.
+    match decode::<T>(&left()?) {
         Err(ItemError::Decode { path, source }) => {
             Err(ItemError::encode(&path, format!("it could not be read again: {source}")))
         }

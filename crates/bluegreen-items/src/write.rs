@@ -360,6 +360,18 @@ pub(crate) fn lifted<'a>(
     Ok(Cow::Owned(item))
 }
 
+/// The same of an item that is of no other use.
+pub(crate) fn lifted_whole(
+    stored: StoredItem,
+    config: &TableConfig,
+) -> Result<Attributes, ItemError> {
+    let newer = match lifted(&stored, config)? {
+        Cow::Owned(newer) => Some(newer),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(newer.unwrap_or_else(|| stored.into_attributes()))
+}
+
 fn strip_stamps(item: &mut Attributes, names: &AttributeNames) {
     item.retain(|name, _| !names.is_stamp(name));
 }

@@ -207,3 +207,33 @@ fn the_end_of_all_versions_is_an_error() {
     let error = author(&config).update(key(), &item, &before, after, &view, Reason::Change);
     assert!(matches!(error, Err(ItemError::Encode { .. })), "{error:?}");
 }
+
+#[test]
+fn the_stamps_of_an_item_are_as_large_as_the_readme_says() {
+    let config = TableConfig::default();
+    let now = UNIX_EPOCH + Duration::from_nanos(1_795_000_000_123_456_789);
+    let sizes: Vec<usize> = {
+        let first = Author { now, ..author(&config) }.create(key(), Attributes::new()).unwrap();
+        let Content::Whole(mut item) = first.content else { panic!("an item was expected") };
+        let own = |item: &Attributes| {
+            let stamps = item.iter().filter(|(name, _)| config.names.is_stamp(name));
+            stamps.map(|(name, value)| size::of_attribute(name, value)).sum()
+        };
+        let mut sizes = vec![own(&item)];
+        for mark in 0..20 {
+            let stored = StoredItem::read(item, &config.names).unwrap();
+            let author = Author { now, mark: Mark::new(mark), ..author(&config) };
+            let write = author.migrate(key(), &stored).unwrap();
+            item = write.content.applied_to(stored.into_attributes());
+            sizes.push(own(&item));
+        }
+        sizes
+    };
+    assert!((165..=185).contains(&sizes[0]), "{sizes:?}");
+    for (before, after) in sizes.iter().zip(&sizes[1..9]) {
+        assert_eq!(after - before, 13, "{sizes:?}");
+    }
+    assert!((270..=290).contains(sizes.last().unwrap()), "{sizes:?}");
+    let full: BTreeSet<_> = sizes[12..].iter().collect();
+    assert_eq!(full.len(), 1, "eight and the latest are remembered: {sizes:?}");
+}
