@@ -257,7 +257,7 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Nested {
     #[serde(default)]
-    inner: Option<Box<Nested>>,
+    inner: Option<Box<Self>>,
     #[serde(default, with = "serde_dynamo::string_set")]
     texts: BTreeSet<String>,
     #[serde(default, with = "serde_dynamo::binary_set")]

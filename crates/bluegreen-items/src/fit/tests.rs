@@ -206,7 +206,7 @@ fn a_default_that_varies_costs_nobody_an_attribute() {
 /// What a type knows of a map: some of its entries, whole or in part.
 enum Known {
     Whole,
-    Part(BTreeMap<String, Known>),
+    Part(BTreeMap<String, Self>),
 }
 
 /// A random item, with names that are few enough to meet again.
