@@ -5,6 +5,7 @@ mod transact;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -20,6 +21,7 @@ use crate::backfill::capacity::Capacity;
 use crate::expression::Expression;
 use crate::retry::{Classify, RetryClass};
 use crate::sends::Sends;
+use crate::write::Act;
 use crate::{Attributes, ItemError, size};
 
 /// What the service answers to a conditional write.
@@ -143,7 +145,7 @@ impl Dynamo {
         &self,
         item: Attributes,
         expression: Expression,
-        sends: &Sends,
+        (act, sends): (&Act, &Sends),
     ) -> Result<Answer, ItemError> {
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let call = call
@@ -152,7 +154,13 @@ impl Dynamo {
             .set_expression_attribute_values(some(expression.values))
             .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
-        let answer = call.customize().interceptor(sends.clone()).send().await;
+        let call = call.customize().interceptor(sends.clone());
+        let call = match act {
+            // It would bring back what was deleted since an earlier send.
+            Act::Create => call.config_override(Config::builder().retry_classifier(sends.clone())),
+            Act::Update(_) => call,
+        };
+        let answer = call.send().await;
         self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal),

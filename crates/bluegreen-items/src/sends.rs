@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_dynamodb::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    InterceptorContext,
 };
+use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 
@@ -51,5 +53,21 @@ impl Intercept for Sends {
             self.doubtful.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+/// For writes that must not be sent again while they are in doubt: the SDK repeats those that were
+/// turned away, at its own pace, and no others.
+impl ClassifyRetry for Sends {
+    fn name(&self) -> &'static str {
+        "bluegreen-items sends"
+    }
+
+    fn classify_retry(&self, _context: &InterceptorContext) -> RetryAction {
+        if self.are_in_doubt() {
+            RetryAction::RetryForbidden
+        } else {
+            RetryAction::NoActionIndicated
+        }
     }
 }

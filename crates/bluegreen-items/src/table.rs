@@ -14,6 +14,7 @@ use crate::backfill::capacity::Capacity;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
+use crate::tries::Tries;
 use crate::view::{check_readable, decode, encode};
 use crate::write::{Author, Lock, Reason, Write, lifted, lifted_whole};
 use crate::{
@@ -166,21 +167,30 @@ impl Table {
 
     /// Creates an item that is not there yet.
     ///
-    /// When the reply is lost for good the error is [`ItemError::Unavailable`] and the item may be
-    /// there. To find out, [`save`](Self::save) a [`Versioned::new`] of your own, again if need be:
-    /// it recognizes what it created.
+    /// A creation whose reply was lost is not sent again, by the SDK neither, as it would bring back
+    /// an item that was deleted since: the item is looked for instead, within the
+    /// [budget](crate::TableConfig::budget). Found, it is recognized, whoever has written it since.
     ///
     /// # Errors
-    /// [`ItemError::AlreadyExists`] with the current item when there is one; when the value cannot
-    /// be written, is too large, or the service does not do it.
+    /// [`ItemError::AlreadyExists`] with the current item when there is one;
+    /// [`ItemError::OutcomeUnknown`] when a reply was lost and the item is not there, is another, or
+    /// cannot be looked for; when the value cannot be written, is too large, or the service does not
+    /// do it.
     pub async fn create<T: Serialize + DeserializeOwned>(
         &self,
         key: Key,
         value: T,
     ) -> Result<Versioned<T>, ItemError> {
         let mut item = Versioned::new(key, value);
-        self.save(&mut item).await?;
-        Ok(item)
+        let mut tries = Tries::new(&self.config);
+        loop {
+            match self.save(&mut item).await {
+                Ok(_) => return Ok(item),
+                // Once the item is dropped nobody can ask any more.
+                Err(error) if item.unsettled().is_some() => tries.again(error, &item).await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes what was changed since the item was read or saved, in one call; creates an item that
@@ -229,13 +239,14 @@ impl Table {
         self.settle(item).await
     }
 
-    /// Deletes the item if it is still the one that was read.
+    /// Deletes the item if it is still the one that was read. One whose reply was lost is done when
+    /// there is no item.
     ///
     /// # Errors
     /// [`ItemError::Conflict`] with the current item when another write came first, and
     /// [`ItemError::Gone`] when the item was deleted by someone else, or never stored;
-    /// [`ItemError::OutcomeUnknown`] when a reply was lost and code without this library's stamps
-    /// wrote the item; when the service does not do it.
+    /// [`ItemError::OutcomeUnknown`] when a reply was lost and there is another item by now, or code
+    /// without this library's stamps wrote it; when the service does not do it.
     pub async fn delete<T>(&self, item: &mut Versioned<T>) -> Result<(), ItemError> {
         self.settle(item).await?;
         let stored = item.stored().ok_or(ItemError::Gone)?;

@@ -24,7 +24,8 @@ pub(crate) fn judge(act: &Act, mark: Mark, in_doubt: bool, current: &Stamps) -> 
     }
     let is_known_not_ours = !in_doubt
         || match act {
-            Act::Create => current.incarnation.is_some(),
+            // The item may be the one that another made after ours was deleted.
+            Act::Create => false,
             Act::Update(lock) => {
                 !is_another_life(lock.incarnation, current.incarnation)
                     && remembers(current, lock.next_version())
@@ -95,7 +96,7 @@ mod tests {
         let ours = Mark::new(7);
         let cases = [
             ("our own, written by many since", current(30, Some(7), &[1, 2, 3]), [Ours, Ours]),
-            ("another's", current(1, Some(1), &[1]), [Another, Another]),
+            ("another's, or the next after ours", current(1, Some(1), &[1]), [Another, Unknown]),
             ("one without marks", current(1, None, &[]), [Another, Unknown]),
         ];
         for (name, current, expected) in cases {

@@ -120,18 +120,94 @@ async fn a_save_whose_future_was_dropped_is_settled_by_the_next_one() {
     assert_eq!(stored.value().data.log, [1]);
 }
 
+/// Creates an item as blue and loses the reply; what `between` does comes before blue's next call.
+async fn create_with_a_lost_reply(
+    world: &World,
+    between: impl Future<Output = ()>,
+) -> Result<Versioned<OrderV1>, ItemError> {
+    let blues = |operation| calls(operation).access_key("blue");
+    let _lost = world.faults().inject(Rule::new(blues("PutItem"), Fault::LostReply).first(1));
+    let (repetition, question) =
+        (world.faults().hold(blues("PutItem"), 2), world.faults().hold(blues("GetItem"), 1));
+    let table = blue(world);
+    let (created, ()) = tokio::join!(table.create(key(), OrderV1::of(1)), async {
+        tokio::select! {
+            () = repetition.reached() => {}
+            () = question.reached() => {}
+        }
+        between.await;
+        repetition.release();
+        question.release();
+    });
+    created
+}
+
+async fn foreign_deletion(world: &World) {
+    let mut item = green(world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+    green(world).delete(&mut item).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_applied_and_deleted_since_does_not_come_back() {
+    let world = open().await;
+    let created = create_with_a_lost_reply(&world, foreign_deletion(&world)).await;
+    assert!(matches!(created, Err(ItemError::OutcomeUnknown)), "{created:?}");
+    assert_eq!(raw(&world).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_in_doubt_that_meets_another_item_is_unknown() {
+    let world = open().await;
+    let between = async {
+        foreign_deletion(&world).await;
+        green(&world).create(key(), OrderV1::of(2)).await.unwrap();
+    };
+    let created = create_with_a_lost_reply(&world, between).await;
+    assert!(matches!(created, Err(ItemError::OutcomeUnknown)), "{created:?}");
+    let item = green(&world).get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!((item.version(), item.value().data.total), (Some(1), 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_creation_whose_reply_was_lost_is_recognized_after_any_number_of_writes() {
     let world = open().await;
-    let table = blue(&world);
+    let item = create_with_a_lost_reply(&world, foreign_writes(&world, 30)).await.unwrap();
+    assert_eq!((item.version(), item.value().data.total), (Some(1), 1), "its own write");
+    assert_eq!(raw(&world).await.unwrap()["Version"], n(31));
+    assert_eq!(world.calls_in(&calls("PutItem")), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_is_looked_for_until_the_table_answers() {
+    let world = open().await;
+    let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
+    let away = Rule::new(calls("GetItem"), Fault::Unavailable).first(9);
+    let away = world.faults().inject(away);
+    let item = blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    assert_eq!((item.version(), away.count()), (Some(1), 9));
+    assert_eq!(world.calls_in(&calls("PutItem")), 1, "never sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_cannot_be_looked_for_is_unknown_and_nothing_to_repeat() {
+    let world = open().await;
+    let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
+    let _away = world.faults().inject(Rule::new(calls("GetItem"), Fault::Unavailable));
+    let error = blue(&world).create(key(), OrderV1::of(1)).await.unwrap_err();
+    assert!(matches!(error, ItemError::OutcomeUnknown) && !error.is_retryable(), "{error}");
+
     let mut item = Versioned::new(key(), OrderV1::of(1));
-    {
-        let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
-        assert!(table.save(&mut item).await.unwrap_err().is_retryable());
-    }
-    foreign_writes(&world, 30).await;
-    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
-    assert_eq!(item.version(), Some(1));
+    let error = blue(&world).save(&mut item).await.unwrap_err();
+    assert!(matches!(error, ItemError::Unavailable { .. }), "the same item can ask: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_turned_away_is_repeated_by_the_sdk() {
+    let world = open().await;
+    let throttled = Rule::new(calls("PutItem"), Fault::Throttle).first(2);
+    let throttled = world.faults().inject(throttled);
+    blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    assert_eq!((throttled.count(), world.calls_in(&calls("GetItem"))), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,13 +217,26 @@ async fn a_deletion_whose_reply_was_lost_is_done() {
     let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
     let _lost = world.faults().inject(Rule::new(calls("DeleteItem"), Fault::LostReply).first(1));
     table.delete(&mut item).await.unwrap();
+}
 
-    let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
-    let _lost = world.faults().inject(Rule::new(calls("DeleteItem"), Fault::LostReply).first(3));
-    assert!(table.delete(&mut item).await.unwrap_err().is_retryable());
-    green(&world).create(key(), OrderV1::of(2)).await.unwrap();
-    table.delete(&mut item).await.unwrap();
-    assert!(raw(&world).await.is_some(), "the new item is another one");
+#[tokio::test(start_paused = true)]
+async fn a_deletion_in_doubt_that_meets_another_item_is_unknown_applied_or_not() {
+    for fault in [Fault::LostReply, Fault::Reset] {
+        let world = open().await;
+        let table = blue(&world);
+        let mut item = table.create(key(), OrderV1::of(1)).await.unwrap();
+        {
+            let _lost = world.faults().inject(Rule::new(calls("DeleteItem"), fault).first(3));
+            assert!(table.delete(&mut item).await.unwrap_err().is_retryable());
+        }
+        if fault == Fault::Reset {
+            foreign_deletion(&world).await;
+        }
+        green(&world).create(key(), OrderV1::of(2)).await.unwrap();
+        let deleted = table.delete(&mut item).await;
+        assert!(matches!(deleted, Err(ItemError::OutcomeUnknown)), "{fault:?} {deleted:?}");
+        assert!(raw(&world).await.is_some(), "the new item is another one");
+    }
 }
 
 #[tokio::test(start_paused = true)]

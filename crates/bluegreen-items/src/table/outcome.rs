@@ -12,7 +12,7 @@ impl Table {
     pub(crate) async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
         let Some(write) = item.unsettled() else { return Ok(Saved::Unchanged) };
         let sent = match &write.bundle {
-            None => self.send(item.key(), write).await,
+            None => self.send_or_ask(item.key(), write).await,
             Some(bundle) => match bundle.send_once().await {
                 Ok(Bundled::Applied) => Ok(()),
                 Ok(Bundled::Refused(_)) => {
@@ -39,10 +39,37 @@ impl Table {
         }
     }
 
+    /// Sends a write; a creation whose outcome is open is asked for instead, as it would bring back
+    /// what was deleted since.
+    async fn send_or_ask(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
+        let must_ask = || write.act == Act::Create && write.sends.are_in_doubt();
+        if must_ask() {
+            return self.ask(key, write).await;
+        }
+        let error = match self.send(key, write).await {
+            Err(error) if error.leaves_open() && must_ask() => error,
+            known => return known,
+        };
+        match self.ask(key, write).await {
+            // No answer to the question either: what went wrong first says more.
+            Err(unanswered) if unanswered.leaves_open() => Err(error),
+            known => known,
+        }
+    }
+
+    /// Looks whether a write in doubt was applied.
+    async fn ask(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
+        let current = self.current(key, None).await?;
+        refused(write, current)
+    }
+
     pub(super) async fn send(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
         let expression = Expression::of(&write.act, &self.config.names);
         let answer = match &write.content {
-            Content::Whole(item) => self.dynamo.put(item.clone(), expression, &write.sends).await?,
+            Content::Whole(item) => {
+                let sends = (&write.act, &write.sends);
+                self.dynamo.put(item.clone(), expression, sends).await?
+            }
             Content::Parts(patch) => {
                 let expression = expression.with_update(patch);
                 self.dynamo.update(write.key.clone(), expression, &write.sends).await?
@@ -107,9 +134,8 @@ pub(super) fn not_deleted(
         Some(current) if !in_doubt => Err(conflict(current)),
         Some(current) => match (lock.incarnation, current.stamps().incarnation) {
             (Some(then), Some(now)) if then == now => Err(conflict(current)),
-            // What was to be deleted is no more, and an earlier send of ours may have been why.
-            (Some(_), Some(_)) => Ok(()),
-            // Stamped or stripped of its stamps since, or created anew: nobody can tell.
+            // Created anew, stamped or stripped of its stamps since. Whether it was deleted by us or
+            // by another nobody can tell.
             _ => Err(outcome_unknown()),
         },
     }
