@@ -1,6 +1,6 @@
 use bluegreen_core::ContractVersion;
 
-use crate::{HeldBy, StoredItem};
+use crate::{HeldBy, Key, StoredItem};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -145,6 +145,13 @@ pub enum ItemError {
         reason: String,
         /// The service's whole answer.
         source: Source,
+    },
+    /// The [`Transaction`](crate::Transaction) that was to write the item with others was not
+    /// applied. The value keeps its change: another save writes it alone.
+    #[error("the transaction that was to write the item was not applied")]
+    NotCommitted {
+        /// The items that stood in the way, where that is known.
+        keys: Vec<Key>,
     },
     /// Whether the write happened can no longer be told: its reply was lost, and others have
     /// written so often since that the item does not remember it.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use bluegreen_core::{Color, Revision, ServiceIdentity};
+use bluegreen_core::{Color, ContractVersion, Revision, ServiceIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +18,7 @@ use crate::tries::Tries;
 use crate::view::{check_readable, decode, encode};
 use crate::write::{Author, Lock, Reason, Write, lifted, lifted_whole};
 use crate::{
-    Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
+    Attributes, ConfigError, HeldBy, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
     TableConfig, Versioned, WriteGate, WrittenSchema,
 };
 use outcome::not_deleted;
@@ -96,6 +96,16 @@ impl Table {
                 ItemError::Held { version, by }
             }),
         }
+    }
+
+    /// Whether what was planned in this schema version may still be written.
+    pub(crate) fn still_writes(&self, planned: ContractVersion) -> Result<(), ItemError> {
+        let written = self.written_schema()?;
+        if planned <= written.version {
+            return Ok(());
+        }
+        let by = written.held_by.unwrap_or(HeldBy::Unknown);
+        Err(ItemError::Held { version: planned, by })
     }
 
     /// The item, when there is one. Strongly consistent: it sees every write answered before.
@@ -198,7 +208,8 @@ impl Table {
     ///
     /// After an error that is [retryable](ItemError::is_retryable), or when the future was dropped,
     /// the same item can be saved again: a write that had been applied after all is recognized and
-    /// not applied twice. After a conflict the item stays as it was; take the current one from the
+    /// not applied twice. One whose schema version may no longer be written by then is looked for and
+    /// not sent again. After a conflict the item stays as it was; take the current one from the
     /// error and change that, as [`modify`](Self::modify) does by itself.
     ///
     /// ```

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use bundle::{Bundle, Bundled, Kind, Part};
+pub(crate) use bundle::{Bundle, Bundled, Kind, Part, Refused};
 
 use crate::expression::Expression;
 use crate::tries::Tries;
@@ -116,7 +116,8 @@ impl<'a> Transaction<'a> {
             }
         };
         let kind = Kind::Write(write.act.clone(), write.mark);
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind })?;
+        let target = Some(write.target);
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })?;
         self.bytes = bytes;
         self.items.push(Saving { item, write, names: names.clone() });
         Ok(())
@@ -135,7 +136,8 @@ impl<'a> Transaction<'a> {
         table.settle(item).await?;
         let (key, expression) = locked(table, item)?;
         let (request, kind) = (table.dynamo().delete_part(key, expression)?, Kind::Locked);
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind })
+        let target = None;
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })
     }
 
     /// Demands that the item is still the one that was read, and leaves it alone.
@@ -145,7 +147,8 @@ impl<'a> Transaction<'a> {
     pub fn check<T>(&mut self, table: &Table, item: &Versioned<T>) -> Result<(), TransactionError> {
         let (key, expression) = locked(table, item)?;
         let (request, kind) = (table.dynamo().check_part(key, expression)?, Kind::Locked);
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind })
+        let target = None;
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })
     }
 
     /// Changes parts of an item by expression, as [`Table::update`] does; an item of an earlier
@@ -166,11 +169,15 @@ impl<'a> Transaction<'a> {
     /// Writes all of it or nothing, and tries again for a while where that may help.
     ///
     /// After an error of the service, or when the future was dropped, saving any of its items sends
-    /// the whole transaction again first if it may have been applied, and does not apply it twice. One that has deletions and updates only is [`ItemError::OutcomeUnknown`] then.
+    /// the whole transaction again first if it may have been applied, and does not apply it twice;
+    /// such a save ends as [`ItemError::NotCommitted`] where the transaction no longer can be, and
+    /// writes no item alone. A transaction that has deletions and updates only is
+    /// [`ItemError::OutcomeUnknown`] then.
     ///
     /// # Errors
-    /// [`TransactionError::Refused`] with every item that stood in the way; when the service does
-    /// not do it.
+    /// [`TransactionError::Refused`] with every item that stood in the way; [`ItemError::Held`] when
+    /// a part may no longer be written in the schema version it was planned in; when the service
+    /// does not do it.
     pub async fn commit(self) -> Result<(), TransactionError> {
         let Self { parts, mut items, .. } = self;
         let Some(config) = parts.first().map(|part| Arc::clone(&part.table.config)) else {
@@ -189,7 +196,9 @@ impl<'a> Transaction<'a> {
             }
             Ok(Bundled::Refused(refusals)) => {
                 items.iter_mut().for_each(|saving| saving.item.give_up());
-                let refusals = refusals.into_iter().map(|(key, error)| Refusal { key, error });
+                let refusals = refusals
+                    .into_iter()
+                    .map(|refused| Refusal { key: refused.key, error: refused.error });
                 Err(TransactionError::Refused { refusals: refusals.collect() })
             }
             Err(error) if error.leaves_open() && bundle.sends().are_in_doubt() => {

@@ -29,6 +29,8 @@ pub(crate) struct Write {
     pub(crate) act: Act,
     pub(crate) content: Content,
     pub(crate) mark: Mark,
+    /// The schema version that could be written when it was planned.
+    pub(crate) target: ContractVersion,
     /// The view of the value that this write stores.
     pub(crate) view: Attributes,
     pub(crate) sends: Sends,
@@ -234,8 +236,8 @@ impl Author<'_> {
         (content, size): (Content, usize),
         view: Attributes,
     ) -> Write {
-        let (mark, sends) = (self.mark, Sends::default());
-        Write { key, act, content, mark, view, sends, size, loss: None, bundle: None }
+        let (mark, target, sends) = (self.mark, self.target, Sends::default());
+        Write { key, act, content, mark, target, view, sends, size, loss: None, bundle: None }
     }
 
     fn extent(&self, read: &Stamps) -> Extent {

@@ -41,14 +41,16 @@ async fn every_failure_is_sorted_by_what_can_be_done_about_it() {
     ];
     for (status, code, expected) in cases {
         let body = error(code, "no");
-        let error = table([(status, &body)]).create(key(), OrderV1::of(1)).await.unwrap_err();
+        let mut item = Versioned::new(key(), OrderV1::of(1));
+        let error = table([(status, &body)]).save(&mut item).await.unwrap_err();
         assert_eq!(class(&error), expected, "{code}: {error:?}");
         assert_eq!(error.is_retryable(), ["throttled", "unavailable"].contains(&expected));
         if let ItemError::Misconfigured { reason, .. } = error {
             assert_eq!(reason, code);
         }
     }
-    let error = table([]).create(key(), OrderV1::of(1)).await.unwrap_err();
+    let mut item = Versioned::new(key(), OrderV1::of(1));
+    let error = table([]).save(&mut item).await.unwrap_err();
     assert_eq!(class(&error), "unavailable", "no answer at all");
 }
 

@@ -11,8 +11,8 @@ use bluegreen_core::{
     update,
 };
 use bluegreen_items::{
-    HeldBy, ItemError, Migration, NewerSchema, Saved, Schema, Step, Table, TableConfig, Update,
-    WriteGate, typed,
+    HeldBy, ItemError, Migration, NewerSchema, Saved, Schema, Step, Table, TableConfig,
+    Transaction, TransactionError, Update, WriteGate, typed,
 };
 use bluegreen_local::{Fault, Rule, World};
 use proptest::prelude::*;
@@ -293,6 +293,131 @@ async fn an_update_in_the_words_of_a_version_held_back_is_refused() {
     let item = raw(&world).await.unwrap();
     let remarks = AttributeValue::L(vec![s("hello"), s("ring twice")]);
     assert_eq!(item["Data"].as_m().unwrap()["remarks"], remarks, "migrated first, then changed");
+}
+
+/// Saves a remark in version 2 and gets no answer, then again once only version 1 may be written.
+async fn save_again_in_the_old_version(world: &World, fault: Fault) -> Result<Saved, ItemError> {
+    let [opened, held] = [opened(), held()].map(|gate| green(world, config().with_gate(gate)));
+    opened.create(key(), example()).await.unwrap();
+    let mut item = opened.get::<Remarked>(&key()).await.unwrap().unwrap();
+    remark(item.value_mut());
+    {
+        let _lost = world.faults().inject(Rule::new(calls("UpdateItem"), fault));
+        assert!(opened.save(&mut item).await.unwrap_err().is_retryable());
+    }
+    let sent = count(world, &["UpdateItem"]);
+    let saved = held.save(&mut item).await;
+    assert_eq!(count(world, &["UpdateItem"]), sent, "it is not sent again as it was planned");
+    saved
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_after_an_outage_does_not_send_a_version_that_may_no_longer_be_written() {
+    let world = open().await;
+    let saved = save_again_in_the_old_version(&world, Fault::LostReply).await;
+    assert_eq!(saved.unwrap(), Saved::Written, "it had been applied");
+
+    let world = open().await;
+    let saved = save_again_in_the_old_version(&world, Fault::Reset).await;
+    assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
+    assert_eq!(raw(&world).await.unwrap()["Version"], n(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_was_only_turned_away_is_planned_anew_in_the_version_that_may_be_written() {
+    let world = open().await;
+    let [opened, held] = [opened(), held()].map(|gate| green(&world, config().with_gate(gate)));
+    let mut item = opened.create(key(), example()).await.unwrap();
+    remark(item.value_mut());
+    {
+        let _throttled = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::Throttle));
+        assert!(opened.save(&mut item).await.unwrap_err().is_retryable());
+    }
+    assert_eq!(held.save(&mut item).await.unwrap(), Saved::Written);
+    assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], n(1));
+}
+
+/// A gate that lets version 2 through until the returned process of release 1 is started.
+async fn closing() -> (Table, impl AsyncFnOnce(), World) {
+    let store = Arc::new(MemoryStore::new());
+    let only =
+        |_: Option<&Deployment>| Deployment::first(key_of_service(), Color::Green, release("2"));
+    update(&*store, &key_of_service(), |known| Ok(only(known))).await.unwrap();
+    let process = Process::start(&store, Color::Green, "2", &second());
+    let (roster, lookout) =
+        Roster::new(Arc::clone(&store), key_of_service(), RosterConfig::default()).unwrap();
+    tokio::spawn(lookout.run(Stop::never()));
+    let gate = WriteGate::new(process.following.clone(), roster);
+    let world = open().await;
+    let config = config().with_gate(gate).with_budget(Duration::from_secs(60));
+    let table = green(&world, config);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(table.written_schema().unwrap().version, v(2));
+    let held = table.clone();
+    let close = async move || {
+        let back = Process::start(&store, Color::Blue, "1", &first());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(held.written_schema().unwrap().version, v(1));
+        // It lives on.
+        std::mem::forget((process, back));
+    };
+    (table, close, world)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_was_held_asks_the_gate_again_when_it_is_committed() {
+    let (table, close, world) = closing().await;
+    let mut item = table.create(key(), example()).await.unwrap();
+    remark(item.value_mut());
+    let mut transaction = Transaction::new();
+    transaction.save(&table, &mut item).await.unwrap();
+    close().await;
+    let error = transaction.commit().await.unwrap_err();
+    let is_held = matches!(&error, TransactionError::Failed(ItemError::Held { version, .. }) if *version == v(2));
+    assert!(is_held, "{error:?}");
+    assert_eq!(count(&world, &["TransactWriteItems"]), [0]);
+
+    let mut again = Transaction::new();
+    again.save(&table, &mut item).await.unwrap();
+    again.commit().await.unwrap();
+    assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], n(1), "planned anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_asks_the_gate_again_after_each_pause() {
+    for fault in [Fault::Throttle, Fault::Reset, Fault::LostReply] {
+        let (table, close, world) = closing().await;
+        let mut item = table.create(key(), example()).await.unwrap();
+        remark(item.value_mut());
+        let mut transaction = Transaction::new();
+        transaction.save(&table, &mut item).await.unwrap();
+        let failing = world.faults().inject(Rule::new(calls("TransactWriteItems"), fault));
+        let (committed, sent) = tokio::join!(transaction.commit(), async {
+            close().await;
+            drop(failing);
+            count(&world, &["TransactWriteItems"])
+        });
+        assert_eq!(count(&world, &["TransactWriteItems"]), sent, "{fault:?}");
+        match (fault, committed) {
+            (Fault::Throttle, Err(TransactionError::Failed(ItemError::Held { .. })))
+            | (Fault::Reset, Err(TransactionError::Failed(ItemError::OutcomeUnknown)))
+            | (Fault::LostReply, Ok(())) => {}
+            (fault, committed) => panic!("{fault:?} {committed:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_asks_the_gate_again_after_each_pause() {
+    let (table, close, world) = closing().await;
+    table.create(key(), example()).await.unwrap();
+    let failing = world.faults().inject(Rule::new(calls("TransactWriteItems"), Fault::Throttle));
+    let (key, update) = (key(), Update::new().add("Data.total", 1));
+    let (updated, ()) = tokio::join!(table.update(&key, update), async {
+        close().await;
+        drop(failing);
+    });
+    assert!(matches!(updated, Err(ItemError::Held { .. })), "{updated:?}");
 }
 
 #[tokio::test(start_paused = true)]

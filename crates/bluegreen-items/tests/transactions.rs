@@ -180,7 +180,7 @@ async fn a_transaction_that_got_no_answer_is_settled_whole_by_the_next_save_of_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_was_not_applied_and_no_longer_can_be_leaves_each_item_on_its_own() {
+async fn a_transaction_that_was_not_applied_and_no_longer_can_be_writes_none_of_its_items_alone() {
     let world = open().await;
     let table = blue(&world);
     let [mut one, mut two] = two(&world).await;
@@ -188,8 +188,40 @@ async fn a_transaction_that_was_not_applied_and_no_longer_can_be_leaves_each_ite
     green(&world).modify(&key(2), |order: &mut OrderV1| order.data.total = 200).await.unwrap();
     let error = table.save(&mut two).await.unwrap_err();
     assert!(matches!(error, ItemError::Conflict { .. }), "{error}");
-    assert_eq!(table.save(&mut one).await.unwrap(), Saved::Written);
+    let ItemError::NotCommitted { keys } = table.save(&mut one).await.unwrap_err() else {
+        panic!("it was to be written with the other or not at all")
+    };
+    assert_eq!(keys, [key(2)]);
+    assert_eq!(total(&world, 1).await, Some((1, Some(1))), "not alone");
+    assert_eq!(table.save(&mut one).await.unwrap(), Saved::Written, "now it is asked for alone");
     assert_eq!(total(&world, 1).await, Some((11, Some(2))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_one_item_was_told_is_refused_is_not_applied_for_another_later() {
+    let world = open().await;
+    let table = blue(&world);
+    let [mut one, mut two] = two(&world).await;
+    table.create(key(3), OrderV1::of(0)).await.unwrap();
+    one.value_mut().data.total = 10;
+    two.value_mut().data.total = 20;
+    let mut transaction = Transaction::new();
+    transaction.save(&table, &mut one).await.unwrap();
+    transaction.save(&table, &mut two).await.unwrap();
+    let needs = Update::new().add("Data.total", -1).if_at_least("Data.total", 1);
+    transaction.update(&table, &key(3), &needs).unwrap();
+    {
+        let _lost = world.faults().inject(Rule::new(calls(TRANSACT), Fault::Reset));
+        assert!(transaction.commit().await.unwrap_err().is_retryable());
+    }
+    let error = table.save(&mut one).await.unwrap_err();
+    assert!(matches!(&error, ItemError::NotCommitted { keys } if keys == &[key(3)]), "{error:?}");
+    // What stood in the way is gone, and the first item's owner may have given up.
+    green(&world).modify(&key(3), |order: &mut OrderV1| order.data.total = 5).await.unwrap();
+    let error = table.save(&mut two).await.unwrap_err();
+    assert!(matches!(error, ItemError::NotCommitted { .. }), "{error}");
+    assert_eq!(total(&world, 1).await, Some((1, Some(1))));
+    assert_eq!(total(&world, 2).await, Some((2, Some(1))));
 }
 
 #[tokio::test(start_paused = true)]

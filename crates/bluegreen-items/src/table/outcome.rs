@@ -2,7 +2,8 @@
 
 use crate::dynamo::{Answer, Consistency};
 use crate::expression::Expression;
-use crate::transaction::Bundled;
+use crate::mark::Mark;
+use crate::transaction::{Bundled, Refused};
 use crate::verdict::{Verdict, judge};
 use crate::write::{Act, Content, Lock, Write};
 use crate::{Attributes, ItemError, Key, Saved, StoredItem, Table, Versioned, counters};
@@ -15,12 +16,8 @@ impl Table {
             None => self.send_or_ask(item.key(), write).await,
             Some(bundle) => match bundle.send_once().await {
                 Ok(Bundled::Applied) => Ok(()),
-                Ok(Bundled::Refused(_)) => {
-                    // The transaction was not applied; what it would have written is still
-                    // a change of the value.
-                    item.give_up();
-                    return Ok(Saved::Unchanged);
-                }
+                // What was to happen with others must not happen alone; the value keeps its change.
+                Ok(Bundled::Refused(refusals)) => Err(not_committed(refusals, write.mark)),
                 Err(error) => Err(error),
             },
         };
@@ -32,6 +29,9 @@ impl Table {
             Err(error) => {
                 // What may have been applied is kept, and sent again first at the next save.
                 if !(error.leaves_open() && write.sends.are_in_doubt()) {
+                    if let Some(bundle) = &write.bundle {
+                        bundle.give_up();
+                    }
                     item.give_up();
                 }
                 Err(error)
@@ -39,15 +39,17 @@ impl Table {
         }
     }
 
-    /// Sends a write; a creation whose outcome is open is asked for instead, as it would bring back
-    /// what was deleted since.
+    /// Sends a write. One whose outcome is open is looked for instead where sending it again might do
+    /// harm: a creation would bring back what was deleted since, and its schema version may be one
+    /// that must not be written any more.
     async fn send_or_ask(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
-        let must_ask = || write.act == Act::Create && write.sends.are_in_doubt();
-        if must_ask() {
+        let is_in_doubt = || write.sends.are_in_doubt();
+        let is_creation = write.act == Act::Create;
+        if is_in_doubt() && (is_creation || self.still_writes(write.target).is_err()) {
             return self.ask(key, write).await;
         }
         let error = match self.send(key, write).await {
-            Err(error) if error.leaves_open() && must_ask() => error,
+            Err(error) if error.leaves_open() && is_creation && is_in_doubt() => error,
             known => return known,
         };
         match self.ask(key, write).await {
@@ -99,6 +101,18 @@ impl Table {
         };
         attributes.map(|item| StoredItem::read(item, &self.config.names)).transpose()
     }
+}
+
+/// What the refusal of a transaction means for the item whose write in it has this mark.
+fn not_committed(refusals: Vec<Refused>, mark: Mark) -> ItemError {
+    let mut keys = Vec::with_capacity(refusals.len());
+    for refused in refusals {
+        if refused.mark == Some(mark) {
+            return refused.error;
+        }
+        keys.push(refused.key);
+    }
+    ItemError::NotCommitted { keys }
 }
 
 /// What the refusal of a write means.

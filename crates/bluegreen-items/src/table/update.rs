@@ -36,7 +36,7 @@ impl Table {
                 }
                 Err(error) => return Err(error),
             };
-            let refusal = refusals.into_iter().next().map(|(_, error)| error);
+            let refusal = refusals.into_iter().next().map(|refused| refused.error);
             match refusal.unwrap_or(ItemError::Gone) {
                 ItemError::NotMigrated { current, needed } => {
                     if let Some(by) = self.written_schema()?.held_by {
@@ -65,7 +65,8 @@ impl Table {
         let attributes = key.to_attributes(&self.config.names)?;
         let request = self.dynamo.update_part(attributes, expression)?;
         let kind = Kind::Update(update.version());
-        Ok(Part { table: self.clone(), key: key.clone(), request, kind })
+        let target = Some(written.version);
+        Ok(Part { table: self.clone(), key: key.clone(), request, kind, target })
     }
 
     /// What is wrong with an item for an update in the words of the present schema version.

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use bluegreen_core::ContractVersion;
 use tokio::time::Instant;
 
 use crate::dynamo::{Cancellation, Transacted, is_of_item};
@@ -24,6 +25,17 @@ pub(crate) struct Bundle {
     token: String,
     sends: Sends,
     begun: OnceLock<Instant>,
+    end: OnceLock<End>,
+}
+
+/// How a transaction ended for good without being applied, for all of its items alike: what one of
+/// them was told must not change by a later send for another.
+#[derive(Clone, Debug)]
+enum End {
+    /// Nothing was written; these items stood in the way, where that is known.
+    NotApplied(Vec<Key>),
+    /// It can no longer be told.
+    Unknown,
 }
 
 /// What a transaction does to one item.
@@ -33,6 +45,8 @@ pub(crate) struct Part {
     pub(crate) key: Key,
     pub(crate) request: TransactWriteItem,
     pub(crate) kind: Kind,
+    /// The schema version that it writes.
+    pub(crate) target: Option<ContractVersion>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,13 +64,22 @@ pub(crate) enum Kind {
 pub(crate) enum Bundled {
     Applied,
     /// Nothing was written; these items stood in the way.
-    Refused(Vec<(Key, ItemError)>),
+    Refused(Vec<Refused>),
+}
+
+/// An item that stood in the way.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) key: Key,
+    pub(crate) error: ItemError,
+    /// The mark of the write that was refused.
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Bundle {
     pub(crate) fn new(parts: Vec<Part>) -> Self {
         let token = format!("{:032x}", fastrand::u128(..));
-        Self { parts, token, sends: Sends::default(), begun: OnceLock::new() }
+        Self { parts, token, sends: Sends::default(), begun: OnceLock::new(), end: OnceLock::new() }
     }
 
     pub(crate) const fn sends(&self) -> &Sends {
@@ -78,12 +101,52 @@ impl Bundle {
         }
     }
 
+    /// Sends it once, unless it has ended.
     pub(crate) async fn send_once(&self) -> Result<Bundled, ItemError> {
+        if let Some(end) = self.end.get() {
+            return Err(match end.clone() {
+                End::NotApplied(keys) => ItemError::NotCommitted { keys },
+                End::Unknown => ItemError::OutcomeUnknown,
+            });
+        }
+        let outcome = self.send_or_ask().await;
+        let end = match &outcome {
+            Ok(Bundled::Refused(refusals)) => {
+                let keys = refusals.iter().map(|refused| refused.key.clone());
+                Some(End::NotApplied(keys.collect()))
+            }
+            Err(ItemError::OutcomeUnknown) => Some(End::Unknown),
+            Err(error) if !error.leaves_open() => Some(End::NotApplied(Vec::new())),
+            Ok(Bundled::Applied) | Err(_) => None,
+        };
+        if let Some(end) = end {
+            self.end.get_or_init(|| end);
+        }
+        outcome
+    }
+
+    /// Ends it for all of its items: it was turned away, and is not sent again.
+    pub(crate) fn give_up(&self) {
+        self.end.get_or_init(|| End::NotApplied(Vec::new()));
+    }
+
+    /// Whether one of its parts may no longer be written as it was planned.
+    fn still_writes(&self) -> Result<(), ItemError> {
+        let planned = |part: &Part| part.target.map(|target| part.table.still_writes(target));
+        self.parts.iter().filter_map(planned).collect()
+    }
+
+    async fn send_or_ask(&self) -> Result<Bundled, ItemError> {
         let begun = *self.begun.get_or_init(Instant::now);
         let Some(first) = self.parts.first() else { return Ok(Bundled::Applied) };
         let is_forgotten = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
         if is_forgotten && self.parts.iter().any(Part::would_repeat) {
             return self.told_by_marks().await;
+        }
+        match self.still_writes() {
+            Ok(()) => {}
+            Err(_) if self.sends.are_in_doubt() => return self.told_by_marks().await,
+            Err(held) => return Err(held),
         }
         let requests = self.parts.iter().map(|part| part.request.clone()).collect();
         let dynamo = first.table.dynamo();
@@ -123,11 +186,11 @@ impl Bundle {
                 "ConditionalCheckFailed" => {
                     let current = part.table.current(&part.key, reason.item).await?;
                     verdicts.push(part.verdict(current.as_ref(), in_doubt));
-                    refusals.push((part.key.clone(), part.refused(current)));
+                    refusals.push(part.refusal(part.refused(current)));
                 }
                 // The others pass by themselves, and this one stands in the way for good.
                 _ if is_passing(&reason.code) => {}
-                _ => refusals.push((part.key.clone(), impossible(reason))),
+                _ => refusals.push(part.refusal(impossible(reason))),
             }
         }
         if verdicts.contains(&Verdict::Ours) {
@@ -138,7 +201,7 @@ impl Bundle {
             counters::outcome_unknown();
             return Err(ItemError::OutcomeUnknown);
         }
-        if refusals.iter().any(|(_, error)| matches!(error, ItemError::Conflict { .. })) {
+        if refusals.iter().any(|refused| matches!(refused.error, ItemError::Conflict { .. })) {
             counters::conflict();
         }
         Ok(Bundled::Refused(refusals))
@@ -159,6 +222,14 @@ impl Part {
             }
             _ => Verdict::Unknown,
         }
+    }
+
+    fn refusal(&self, error: ItemError) -> Refused {
+        let mark = match &self.kind {
+            Kind::Write(_, mark) => Some(*mark),
+            Kind::Locked | Kind::Update(_) => None,
+        };
+        Refused { key: self.key.clone(), error, mark }
     }
 
     /// What it means that the condition of this part does not hold.
