@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::tries::{Pause, Tries};
+use crate::tries::Tries;
 use crate::{Attributes, ItemError, Key, Saved, Table, Versioned};
 
 /// DynamoDB's limit for one `BatchGetItem`.
@@ -15,11 +15,12 @@ const MOST_KEYS: usize = 100;
 impl Table {
     /// The items of these keys, in their order, nothing for each that is not there. A call for
     /// each hundred; what the service leaves out of an answer, for its size of 16 MB or for the
-    /// table's rate, is asked for again. Strongly consistent, each item by itself.
+    /// table's rate, is asked for again after a pause, and so is a call that it turned away.
+    /// Strongly consistent, each item by itself.
     ///
     /// # Errors
     /// [`ItemError::Throttled`] when items were left out until the
-    /// [budget](crate::TableConfig::budget) was spent; as [`get`](Self::get) for the first item
+    /// [budget](crate::TableConfig::budget) was spent, or what the service said last; as [`get`](Self::get) for the first item
     /// that cannot be read.
     pub async fn get_many<T: DeserializeOwned>(
         &self,
@@ -46,22 +47,29 @@ impl Table {
         &self,
         mut wanted: Vec<Attributes>,
     ) -> Result<Vec<(Key, Attributes)>, ItemError> {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         let mut items = Vec::with_capacity(wanted.len());
         loop {
-            let asked = wanted.len();
-            let (found, left) = self.dynamo().get_many(wanted).await?;
+            let answer = match self.dynamo().get_many(wanted.clone()).await {
+                Err(error) if error.is_retryable() => {
+                    tries.pause(&error).await.end(error)?;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let (found, left) = answer;
+            if !found.is_empty() {
+                tries.got_on();
+            }
             for item in found {
                 items.push((Key::of(&item, &self.config.names)?.normalized(), item));
             }
             if left.is_empty() {
                 return Ok(items);
             }
-            // An answer that is full is no reason to wait.
-            if left.len() == asked && tries.pause().await == Pause::Spent {
-                let source = format!("{} items were left out of the answer", left.len()).into();
-                return Err(ItemError::Throttled { source });
-            }
+            let source = format!("{} items were left out of the answer", left.len()).into();
+            let throttled = ItemError::Throttled { retry_after: None, source };
+            tries.pause(&throttled).await.end(throttled)?;
             wanted = left;
         }
     }
@@ -93,7 +101,7 @@ impl Table {
         &self,
         item: &mut Versioned<T>,
     ) -> Result<Saved, ItemError> {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         loop {
             match self.save(item).await {
                 Ok(saved) => return Ok(saved),
@@ -106,7 +114,7 @@ impl Table {
         &self,
         item: &mut Versioned<T>,
     ) -> Result<(), ItemError> {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         loop {
             match self.delete(item).await {
                 Ok(()) => return Ok(()),

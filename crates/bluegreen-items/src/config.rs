@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bluegreen_core::{Backoff, Clock, ContractVersion};
+use bluegreen_core::{Backoff, Clock, ContractVersion, Stop};
 
 use crate::{AttributeNames, Schema, WriteGate};
 
@@ -44,8 +44,16 @@ pub struct TableConfig {
     /// jitter. Default: from 10 milliseconds to 1 second.
     pub backoff: Backoff,
     /// How long [`Table::modify`](crate::Table::modify) and its like try in all: above zero, up to a
-    /// day. Default: 5 seconds. The time-outs of single calls are the SDK client's.
+    /// day. Default: 5 seconds. No try begins after it; the last one has its
+    /// [`call_timeout`](Self::call_timeout).
     pub budget: Duration,
+    /// How long one call may take, the SDK's own repetitions and pauses included: above zero, up to
+    /// a day. Default: 10 seconds, in which the SDK's 3 or 4 tries have room. A write that is cut off
+    /// may have been applied.
+    pub call_timeout: Duration,
+    /// When requested, nothing is tried again; at its deadline calls under way are cut off, and none
+    /// is made any more. Default: never.
+    pub stop: Stop,
     /// How many calls [`Table::save_many`](crate::Table::save_many) and its like have under way at
     /// a time: 1 to 1000. Default: 16.
     pub parallel: usize,
@@ -90,6 +98,8 @@ impl Default for TableConfig {
             remembered_writes: 8,
             backoff: backoff.unwrap_or_default(),
             budget: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(10),
+            stop: Stop::never(),
             parallel: 16,
             clock: Clock::system(),
         }
@@ -153,6 +163,20 @@ impl TableConfig {
         self
     }
 
+    /// One call takes this long at most.
+    #[must_use]
+    pub const fn with_call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// This ends the tries.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// So many calls of a batch are under way at a time.
     #[must_use]
     pub const fn with_parallel(mut self, calls: usize) -> Self {
@@ -180,9 +204,11 @@ impl TableConfig {
             let found = self.parallel.to_string();
             return Err(ConfigError::new("parallel", &found, "is not 1 to 1000"));
         }
-        if self.budget.is_zero() || self.budget > LONGEST_BUDGET {
-            let found = format!("{:?}", self.budget);
-            return Err(ConfigError::new("budget", &found, "is not above zero and up to a day"));
+        for (field, time) in [("budget", self.budget), ("call_timeout", self.call_timeout)] {
+            if time.is_zero() || time > LONGEST_BUDGET {
+                let found = format!("{time:?}");
+                return Err(ConfigError::new(field, &found, "is not above zero and up to a day"));
+            }
         }
         if !self.schema.is_named() {
             return Err(ConfigError::new("schema", "", "has no name"));
@@ -242,6 +268,11 @@ mod tests {
                 config().with_budget(Duration::MAX),
                 "orders",
                 "budget \"18446744073709551615.999999999s\" is not above zero and up to a day",
+            ),
+            (
+                config().with_call_timeout(Duration::ZERO),
+                "orders",
+                "call_timeout \"0ns\" is not above zero and up to a day",
             ),
             (
                 config().with_names(names().with_version("PK")),

@@ -23,10 +23,15 @@ pub(crate) fn outcome_unknown() {
     add("bluegreen_items_unknown_outcomes");
 }
 
-/// A change was tried again.
-pub(crate) fn retried() {
-    add("bluegreen_items_retries");
+/// A call or a change was tried again, for this reason.
+#[cfg(feature = "metrics")]
+pub(crate) fn retried(reason: &'static str) {
+    metrics::counter!("bluegreen_items_retries", "reason" => reason).increment(1);
 }
+
+/// A call or a change was tried again, for this reason.
+#[cfg(not(feature = "metrics"))]
+pub(crate) const fn retried(_reason: &'static str) {}
 
 /// An item of a newer schema version was stored in an earlier one, and lost something by it.
 pub(crate) fn lossy() {

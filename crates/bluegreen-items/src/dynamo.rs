@@ -1,5 +1,6 @@
 //! The only files that call DynamoDB.
 
+mod bounds;
 mod transact;
 
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, KeysAndAttributes, ReturnConsume
 
 pub(crate) use transact::{Cancellation, Transacted};
 
+use crate::attempts::Attempts;
 use crate::backfill::capacity::Capacity;
 use crate::expression::Expression;
-use crate::retry::{Classify, RetryClass};
+use crate::retry::{Classify, Counters, RetryClass};
 use crate::sends::Sends;
 use crate::write::Act;
-use crate::{Attributes, ItemError, size};
+use crate::{Attributes, ItemError, TableConfig, size};
+use bounds::Bounds;
 
 /// What the service answers to a conditional write.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct Dynamo {
     table: String,
     /// What its writes consume is noted here.
     meter: Option<Arc<Capacity>>,
+    bounds: Bounds,
+    counters: Arc<Counters>,
 }
 
 /// A page of a scan.
@@ -62,8 +67,22 @@ pub(crate) struct Page {
 }
 
 impl Dynamo {
-    pub(crate) const fn new(client: Client, table: String) -> Self {
-        Self { client, table, meter: None }
+    pub(crate) fn new(client: Client, table: String, config: &TableConfig) -> Self {
+        let (bounds, counters) = (Bounds::of(config), Arc::default());
+        Self { client, table, meter: None, bounds, counters }
+    }
+
+    /// Where repetitions are counted.
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    fn of_read(&self) -> Attempts {
+        Attempts::of_read(Arc::clone(&self.counters))
+    }
+
+    fn of_write(&self, sends: &Sends) -> Attempts {
+        Attempts::of_write(Arc::clone(&self.counters), sends.clone())
     }
 
     /// The same, and what its writes consume is noted.
@@ -74,7 +93,9 @@ impl Dynamo {
     /// How many items the table has, as the service counts now and then.
     pub(crate) async fn item_count(&self) -> Result<Option<u64>, ItemError> {
         let call = self.client.describe_table().table_name(&self.table);
-        let count = call.send().await.map_err(failure)?.table.and_then(|table| table.item_count);
+        let answer =
+            self.bounds.within(call.customize().interceptor(self.of_read()).send()).await?;
+        let count = answer.map_err(failure)?.table.and_then(|table| table.item_count);
         Ok(count.and_then(|count| u64::try_from(count).ok()))
     }
 
@@ -90,7 +111,8 @@ impl Dynamo {
         let call = call.segment(segment).total_segments(segments).limit(limit);
         let call = call.return_consumed_capacity(Total);
         let call = call.consistent_read(consistency == Consistency::Strong);
-        let answer = call.send().await.map_err(failure)?;
+        let call = call.customize().interceptor(self.of_read());
+        let answer = self.bounds.within(call.send()).await?.map_err(failure)?;
         let units = answer.consumed_capacity.and_then(|capacity| capacity.capacity_units);
         let items = answer.items.unwrap_or_default();
         Ok(Page { items, last: answer.last_evaluated_key, units: units.unwrap_or(1.0) })
@@ -123,7 +145,9 @@ impl Dynamo {
         consistency: Consistency,
     ) -> Result<Option<Attributes>, ItemError> {
         let call = self.client.get_item().table_name(&self.table).set_key(Some(key));
-        let answer = call.consistent_read(consistency == Consistency::Strong).send().await;
+        let call = call.consistent_read(consistency == Consistency::Strong);
+        let call = call.customize().interceptor(self.of_read());
+        let answer = self.bounds.within(call.send()).await?;
         Ok(answer.map_err(failure)?.item)
     }
 
@@ -135,7 +159,8 @@ impl Dynamo {
         let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
         let wanted = wanted.build().map_err(unbuildable)?;
         let call = self.client.batch_get_item().request_items(&self.table, wanted);
-        let answer = call.send().await.map_err(failure)?;
+        let call = call.customize().interceptor(self.of_read());
+        let answer = self.bounds.within(call.send()).await?.map_err(failure)?;
         let found = answer.responses.unwrap_or_default().into_values().flatten().collect();
         let left = answer.unprocessed_keys.unwrap_or_default().into_values();
         Ok((found, left.flat_map(|left| left.keys).collect()))
@@ -154,13 +179,13 @@ impl Dynamo {
             .set_expression_attribute_values(some(expression.values))
             .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
-        let call = call.customize().interceptor(sends.clone());
+        let call = call.customize().interceptor(self.of_write(sends));
         let call = match act {
             // It would bring back what was deleted since an earlier send.
             Act::Create => call.config_override(Config::builder().retry_classifier(sends.clone())),
             Act::Update(_) => call,
         };
-        let answer = call.send().await;
+        let answer = self.bounds.within(call.send()).await?;
         self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
@@ -182,7 +207,8 @@ impl Dynamo {
             .set_expression_attribute_values(some(expression.values))
             .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
-        let answer = call.customize().interceptor(sends.clone()).send().await;
+        let call = call.customize().interceptor(self.of_write(sends));
+        let answer = self.bounds.within(call.send()).await?;
         self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
@@ -202,7 +228,8 @@ impl Dynamo {
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(some(expression.values))
             .return_values_on_condition_check_failure(AllOld);
-        let answer = call.customize().interceptor(sends.clone()).send().await;
+        let call = call.customize().interceptor(self.of_write(sends));
+        let answer = self.bounds.within(call.send()).await?;
         answered(answer, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
             _ => None,
@@ -274,7 +301,7 @@ where
     let code = service_error.and_then(|error| error.code()).unwrap_or_default().to_owned();
     let message = service_error.and_then(|error| error.message()).unwrap_or_default();
     let is_too_large = code == "ValidationException" && message.contains("Item size");
-    let class = error.retry_class();
+    let (class, retry_after) = (error.retry_class(), error.retry_after());
     let source = Box::new(error);
     match class {
         // Our own count, an approximation where numbers are concerned, let it pass.
@@ -283,9 +310,9 @@ where
         }
         // A gateway's 5xx may say so after the call was applied.
         Some(RetryClass::Throttling) if status.is_some_and(|status| status < 500) => {
-            ItemError::Throttled { source }
+            ItemError::Throttled { retry_after, source }
         }
-        Some(_) => ItemError::Unavailable { source },
+        Some(class) => ItemError::Unavailable { class, retry_after, source },
         None if status.is_some() => ItemError::Misconfigured { reason: code, source },
         None => ItemError::Misconfigured { reason: "the call cannot be built".to_owned(), source },
     }

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use bluegreen_core::ContractVersion;
 
-use crate::{HeldBy, Key, StoredItem};
+use crate::{HeldBy, Key, RetryClass, StoredItem};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -118,6 +120,8 @@ pub enum ItemError {
     /// The service turned the call away because of its rate, after the SDK's own repetitions.
     #[error("the table is throttled")]
     Throttled {
+        /// How long the service asks to wait, where it does.
+        retry_after: Option<Duration>,
         /// What the service said.
         source: Source,
     },
@@ -126,6 +130,10 @@ pub enum ItemError {
     /// out, and does not apply it twice.
     #[error("the table is unavailable")]
     Unavailable {
+        /// What kind of failure it is.
+        class: RetryClass,
+        /// How long the service asks to wait, where it does.
+        retry_after: Option<Duration>,
         /// What went wrong on the way.
         source: Source,
     },
@@ -153,6 +161,10 @@ pub enum ItemError {
         /// The items that stood in the way, where that is known.
         keys: Vec<Key>,
     },
+    /// The process [stops](crate::TableConfig::stop), and nothing more is tried. Nothing was written;
+    /// where a write was under way the error is [`OutcomeUnknown`](Self::OutcomeUnknown) instead.
+    #[error("the call was given up because the process stops")]
+    Stopped,
     /// Whether the write happened can no longer be told: its reply was lost, and others have
     /// written so often since that the item does not remember it.
     #[error("whether the write happened can no longer be told")]
@@ -181,6 +193,11 @@ impl ItemError {
         }
     }
 
+    /// No answer for a reason that passes, without a word of the service.
+    pub(crate) fn unanswered(source: impl Into<Source>) -> Self {
+        Self::Unavailable { class: RetryClass::Transient, retry_after: None, source: source.into() }
+    }
+
     pub(crate) fn decode(path: &str, source: impl Into<Source>) -> Self {
         Self::Decode { path: path.to_owned(), source: source.into() }
     }
@@ -195,7 +212,10 @@ impl ItemError {
         self.is_retryable()
             || matches!(
                 self,
-                Self::Misconfigured { .. } | Self::Refused { .. } | Self::TooLarge { .. }
+                Self::Misconfigured { .. }
+                    | Self::Refused { .. }
+                    | Self::TooLarge { .. }
+                    | Self::Stopped
             )
     }
 }

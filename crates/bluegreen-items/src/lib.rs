@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod alike;
+mod attempts;
 mod backfill;
 mod batch;
 mod config;

@@ -69,18 +69,20 @@ impl Table {
         T: Serialize + DeserializeOwned,
         E: From<ItemError>,
     {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         let mut item = self.found(key, &mut tries).await?;
         change(item.value_mut())?;
         loop {
             match self.save(&mut item).await {
                 Ok(_) => return Ok(item),
                 Err(ItemError::Conflict { current }) => {
-                    item = match tries.pause().await {
+                    let conflict = ItemError::Conflict { current: current.clone() };
+                    let pause = tries.pause(&conflict).await;
+                    pause.end(conflict)?;
+                    item = match pause {
                         Pause::None => self.read_stored(*current)?,
                         // What the conflict showed is stale by now.
-                        Pause::Slept => self.found(key, &mut tries).await?,
-                        Pause::Spent => return Err(ItemError::Conflict { current }.into()),
+                        _ => self.found(key, &mut tries).await?,
                     };
                     change(item.value_mut())?;
                 }
@@ -100,9 +102,10 @@ impl Table {
                 Ok(item) => return item.ok_or(ItemError::Gone),
                 Err(error) => error,
             };
-            if !error.is_retryable() || tries.pause().await == Pause::Spent {
+            if !error.is_retryable() {
                 return Err(error);
             }
+            tries.pause(&error).await.end(error)?;
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub use class::{Classify, RetryClass};
 pub use counts::RetryCounts;
 
-use counts::Counters;
+pub(crate) use counts::Counters;
 
 /// Repeats calls of an AWS SDK that fail for a reason that passes: with full jitter, up to a number
 /// of tries and a deadline, and no longer than the process lives. Clones share their counts.

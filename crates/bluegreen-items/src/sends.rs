@@ -1,13 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-    InterceptorContext,
-};
+use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
 
 /// The sends of one write that may have been applied, the SDK's own repetitions included.
 ///
@@ -24,35 +19,15 @@ impl Sends {
     pub(crate) fn are_in_doubt(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed) > 0
     }
-}
 
-impl Intercept for Sends {
-    fn name(&self) -> &'static str {
-        "bluegreen-items sends"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _context: &BeforeTransmitInterceptorContextRef<'_>,
-        _runtime_components: &RuntimeComponents,
-        _cfg: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
+    /// One is on its way.
+    pub(crate) fn begun(&self) {
         self.doubtful.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 
-    fn read_after_transmit(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _runtime_components: &RuntimeComponents,
-        _cfg: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let status = context.response().status().as_u16();
-        // 408 says that no whole request came in time, which is not the service's own word.
-        if (400..500).contains(&status) && status != 408 {
-            self.doubtful.fetch_sub(1, Ordering::Relaxed);
-        }
-        Ok(())
+    /// The service said that it did not apply the one on its way.
+    pub(crate) fn turned_away(&self) {
+        self.doubtful.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

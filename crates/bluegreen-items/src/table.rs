@@ -18,16 +18,16 @@ use crate::tries::Tries;
 use crate::view::{check_readable, decode, encode};
 use crate::write::{Author, Lock, Reason, Write, lifted, lifted_whole};
 use crate::{
-    Attributes, ConfigError, HeldBy, ItemError, Key, Migration, NewerSchema, Schema, StoredItem,
-    TableConfig, Versioned, WriteGate, WrittenSchema,
+    Attributes, ConfigError, HeldBy, ItemError, Key, Migration, NewerSchema, RetryCounts, Schema,
+    StoredItem, TableConfig, Versioned, WriteGate, WrittenSchema,
 };
-use outcome::not_deleted;
+use outcome::{not_deleted, outcome_unknown};
 
 /// A DynamoDB table whose items two releases share. Cheap to clone.
 ///
 /// It holds items of any number of types: each call names its own, and each kind that has a schema
 /// of its own has a handle of its own, by [`with_schema`](Self::with_schema). The SDK client's own
-/// retries and time-outs apply to each call. Cancel safety: a call that is dropped has happened or
+/// retries and time-outs apply to each call, within its [bound](TableConfig::call_timeout). Cancel safety: a call that is dropped has happened or
 /// not; a [`Versioned`] that was being saved finds out at its next save.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -59,7 +59,7 @@ impl Table {
     ) -> Result<Self, ConfigError> {
         let table = table.into();
         config.check(&table)?;
-        let dynamo = Dynamo::new(client, table);
+        let dynamo = Dynamo::new(client, table, &config);
         Ok(Self { dynamo, color: identity.color, config: Arc::new(config) })
     }
 
@@ -81,6 +81,14 @@ impl Table {
     /// The same table, and what its writes consume is noted.
     pub(crate) fn metered(&self, meter: Arc<Capacity>) -> Self {
         Self { dynamo: self.dynamo.metered(meter), ..self.clone() }
+    }
+
+    /// How often calls of this table were repeated so far, by this handle and those made from it,
+    /// the SDK's own repetitions included; the reasons are counted as `reason` of
+    /// `bluegreen_items_retries` too.
+    #[must_use]
+    pub fn retries(&self) -> RetryCounts {
+        self.dynamo.counters().read()
     }
 
     /// The schema version that is written now, and who keeps a newer one from it.
@@ -192,7 +200,7 @@ impl Table {
         value: T,
     ) -> Result<Versioned<T>, ItemError> {
         let mut item = Versioned::new(key, value);
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         loop {
             match self.save(&mut item).await {
                 Ok(_) => return Ok(item),
@@ -264,7 +272,12 @@ impl Table {
         let lock = Lock::on(stored.stamps());
         let key = item.key().to_attributes(&self.config.names)?;
         let expression = Expression::locked(&lock, &self.config.names);
-        let answer = self.dynamo.delete(key, expression, item.deletions()).await?;
+        let answer = match self.dynamo.delete(key, expression, item.deletions()).await {
+            Err(ItemError::Stopped) if item.deletions().are_in_doubt() => {
+                return Err(outcome_unknown());
+            }
+            answer => answer?,
+        };
         let current = match answer {
             Answer::Done => None,
             Answer::Refused(current) => Some(self.current(item.key(), current).await?),

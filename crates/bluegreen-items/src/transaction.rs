@@ -180,7 +180,7 @@ impl<'a> Transaction<'a> {
     /// does not do it.
     pub async fn commit(self) -> Result<(), TransactionError> {
         let Self { parts, mut items, .. } = self;
-        let Some(config) = parts.first().map(|part| Arc::clone(&part.table.config)) else {
+        let Some(table) = parts.first().map(|part| part.table.clone()) else {
             return Ok(());
         };
         let bundle = Arc::new(Bundle::new(parts));
@@ -188,7 +188,7 @@ impl<'a> Transaction<'a> {
             let (sends, bundle) = (bundle.sends().clone(), Some(Arc::clone(&bundle)));
             item.open(Write { sends, bundle, ..write.clone() });
         }
-        let outcome = bundle.send(&mut Tries::new(&config)).await;
+        let outcome = bundle.send(&mut Tries::new(&table)).await;
         match outcome {
             Ok(Bundled::Applied) => {
                 items.iter_mut().try_for_each(|saving| saving.item.settle(&saving.names))?;
@@ -202,7 +202,7 @@ impl<'a> Transaction<'a> {
                 Err(TransactionError::Refused { refusals: refusals.collect() })
             }
             Err(error) if error.leaves_open() && bundle.sends().are_in_doubt() => {
-                if items.is_empty() {
+                if items.is_empty() || matches!(error, ItemError::Stopped) {
                     crate::counters::outcome_unknown();
                     return Err(ItemError::OutcomeUnknown.into());
                 }

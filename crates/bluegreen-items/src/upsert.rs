@@ -1,8 +1,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::tries::{Pause, Tries};
-use crate::{ItemError, Key, Saved, Table, Versioned};
+use crate::tries::Tries;
+use crate::{ItemError, Key, Saved, StoredItem, Table, Versioned};
 
 /// What became of an [`upsert`](Table::upsert), with the item as it is stored now.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Table {
         value: T,
         mut may_replace: impl FnMut(&T) -> bool,
     ) -> Result<Upserted<T>, ItemError> {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         let mut item = Versioned::new(key.clone(), value);
         loop {
             let is_new = item.stored().is_none();
@@ -94,20 +94,18 @@ impl Table {
             };
             match error {
                 ItemError::AlreadyExists { current } | ItemError::Conflict { current } => {
-                    if let Pause::Spent = tries.pause().await {
-                        return Err(ItemError::Conflict { current });
-                    }
+                    let stored = StoredItem::clone(&current);
+                    let conflict = ItemError::Conflict { current };
+                    tries.pause(&conflict).await.end(conflict)?;
                     let value = item.into_value();
-                    item = self.read_stored(*current)?;
+                    item = self.read_stored(stored)?;
                     if !may_replace(item.value()) {
                         return Ok(Upserted::Declined(item));
                     }
                     *item.value_mut() = value;
                 }
                 ItemError::Gone => {
-                    if let Pause::Spent = tries.pause().await {
-                        return Err(ItemError::Gone);
-                    }
+                    tries.pause(&ItemError::Gone).await.end(ItemError::Gone)?;
                     item = Versioned::new(key.clone(), item.into_value());
                 }
                 error => tries.again(error, &item).await?,

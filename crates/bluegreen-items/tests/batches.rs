@@ -4,7 +4,7 @@ use bluegreen_core::Color;
 use bluegreen_items::{ItemError, Key, Saved, Table, Versioned};
 use bluegreen_local::{Fault, Rule};
 
-use crate::canned::client;
+use crate::canned::{client, error};
 use crate::shop::{OrderV1, blue, calls, config, count, green, identity, open};
 
 fn key(number: usize) -> Key {
@@ -93,6 +93,27 @@ async fn what_an_answer_leaves_out_is_asked_for_again_and_given_up_by_name() {
     assert!(matches!(error, ItemError::Throttled { .. }), "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "2 items were left out of the answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_turned_away_as_a_whole_is_asked_for_again_after_a_pause() {
+    let away = error("ProvisionedThroughputExceededException", "slow down");
+    let part = answer(&[TWO], &[KEY_ONE]);
+    let rest = answer(&[ONE], &[]);
+    let answers = [(400, &*away), (500, "{}"), (200, &*part), (200, &*rest)];
+    let table = Table::new(client(answers), "orders", &identity(Color::Blue), config()).unwrap();
+    let start = tokio::time::Instant::now();
+    let found = table.get_many::<OrderV1>(&[key(1), key(2)]).await.unwrap();
+    assert_eq!(found.iter().flatten().count(), 2);
+    assert!(!start.elapsed().is_zero());
+    let retries = table.retries();
+    assert_eq!((retries.throttling, retries.server_error), (2, 1), "one for what was left out");
+
+    let answers = [(400, &*away); 200];
+    let table = Table::new(client(answers), "orders", &identity(Color::Blue), config()).unwrap();
+    let error = table.get_many::<OrderV1>(&[key(1)]).await.unwrap_err();
+    assert!(matches!(error, ItemError::Throttled { .. }), "{error}");
+    assert_eq!(table.retries().gave_up, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,8 @@ use aws_smithy_types::body::SdkBody;
 #[derive(Clone, Debug)]
 struct Canned {
     answers: Arc<Mutex<Vec<(u16, String)>>>,
+    /// What each error asks to wait, in milliseconds.
+    wait: Option<u64>,
     requests: Requests,
 }
 
@@ -36,7 +38,11 @@ impl HttpConnector for Canned {
         }
         let (status, body) = answers.remove(0);
         let status = status.try_into().unwrap();
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        if let Some(wait) = self.wait.filter(|_| !response.status().is_success()) {
+            response.headers_mut().insert("x-amz-retry-after", wait.to_string());
+        }
+        HttpConnectorFuture::ready(Ok(response))
     }
 }
 
@@ -57,6 +63,21 @@ pub(crate) fn client<const N: usize>(answers: [(u16, &str); N]) -> Client {
 
 /// The same, and what it is asked.
 pub(crate) fn recording<const N: usize>(answers: [(u16, &str); N]) -> (Client, Requests) {
+    client_of(answers, None)
+}
+
+/// The same, and each error asks to wait so many milliseconds.
+pub(crate) fn client_asking_to_wait<const N: usize>(
+    answers: [(u16, &str); N],
+    milliseconds: u64,
+) -> Client {
+    client_of(answers, Some(milliseconds)).0
+}
+
+fn client_of<const N: usize>(
+    answers: [(u16, &str); N],
+    wait: Option<u64>,
+) -> (Client, Requests) {
     let requests = Requests::default();
     let answers = answers.map(|(status, body)| (status, body.to_owned())).to_vec();
     let config = Config::builder()
@@ -66,6 +87,7 @@ pub(crate) fn recording<const N: usize>(answers: [(u16, &str); N]) -> (Client, R
         .retry_config(RetryConfig::disabled())
         .http_client(Canned {
             answers: Arc::new(Mutex::new(answers)),
+            wait,
             requests: Arc::clone(&requests),
         })
         .build();
@@ -75,4 +97,13 @@ pub(crate) fn recording<const N: usize>(answers: [(u16, &str); N]) -> (Client, R
 /// The body of an error as DynamoDB words it.
 pub(crate) fn error(code: &str, message: &str) -> String {
     format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#)
+}
+
+/// The body of the error of a canceled transaction, with the reasons of its parts.
+pub(crate) fn canceled<const N: usize>(codes: [&str; N]) -> String {
+    let reasons = codes.map(|code| format!(r#"{{"Code":"{code}"}}"#)).join(",");
+    format!(
+        r#"{{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message":"Transaction cancelled","CancellationReasons":[{reasons}]}}"#
+    )
 }

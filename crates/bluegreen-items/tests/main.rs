@@ -17,6 +17,7 @@ mod elsewhere;
 mod interleavings;
 mod lost_replies;
 mod operations;
+mod patience;
 mod refusals;
 mod releases;
 mod retries;

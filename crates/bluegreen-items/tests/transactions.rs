@@ -13,7 +13,7 @@ use bluegreen_items::{
 };
 use bluegreen_local::{Fault, Rule, World};
 
-use crate::canned::{client, error};
+use crate::canned::{canceled, client};
 use crate::shop::{OrderV1, TABLE, blue, calls, config, count, green, identity, open};
 
 const TRANSACT: &str = "TransactWriteItems";
@@ -248,15 +248,8 @@ async fn a_commit_whose_future_was_dropped_is_settled_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_meets_another_one_is_tried_again() {
-    let canceled = |reasons: &str| {
-        let message = format!(
-            "Transaction cancelled, please refer cancellation reasons for specific reasons \
-             [{reasons}]"
-        );
-        error("TransactionCanceledException", &message)
-    };
-    let conflict = canceled("TransactionConflict");
-    let throttled = canceled("ThrottlingError");
+    let conflict = canceled(["None", "TransactionConflict"]);
+    let throttled = canceled(["ThrottlingError"]);
     let answers = [(400, &*conflict), (400, &*throttled), (200, "{}")];
     let table = Table::new(client(answers), "orders", &identity(Color::Blue), config()).unwrap();
     table.update(&key(1), Update::new().set("a", &1)).await.unwrap();

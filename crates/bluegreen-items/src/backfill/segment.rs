@@ -16,7 +16,7 @@ use super::progress::Counts;
 use super::{BackfillConfig, BackfillError, EarlierFailure, Writing};
 use crate::dynamo::{Consistency, Page};
 use crate::retry::GaveUp;
-use crate::tries::{Pause, Tries};
+use crate::tries::Tries;
 use crate::write::Reason;
 use crate::{Attributes, ItemError, Key, Saved, StoredItem, Table, Versioned};
 
@@ -199,7 +199,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
 
     /// Writes an item as soon as there is capacity for it, again while the table does not answer.
     async fn write(&self, item: &mut Versioned<T>) -> Result<Outcome, ItemError> {
-        let mut tries = Tries::new(&self.table.config);
+        let mut tries = Tries::new(&self.table);
         loop {
             tokio::select! {
                 biased;
@@ -212,9 +212,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Run<T> {
                 Err(error) if !error.is_retryable() => return Err(error),
                 Err(error) => error,
             };
-            if let Pause::Spent = tries.pause().await {
-                return Err(error);
-            }
+            tries.pause(&error).await.end(error)?;
         }
     }
 
@@ -286,6 +284,6 @@ const fn is_of_all(error: &ItemError) -> bool {
 
 /// The error of a call that was given up; one that was never answered is an outage.
 fn given_up(error: Option<ItemError>) -> BackfillError {
-    let source = "no call was answered in time".into();
-    BackfillError::Item(error.unwrap_or(ItemError::Unavailable { source }))
+    let unanswered = || ItemError::unanswered("no call was answered in time");
+    BackfillError::Item(error.unwrap_or_else(unanswered))
 }

@@ -37,7 +37,8 @@ impl Dynamo {
     ) -> Result<Transacted, ItemError> {
         let call = self.client.transact_write_items().set_transact_items(Some(parts));
         let call = call.client_request_token(token);
-        let Err(error) = call.customize().interceptor(sends.clone()).send().await else {
+        let call = call.customize().interceptor(self.of_write(sends));
+        let Err(error) = self.bounds.within(call.send()).await? else {
             return Ok(Transacted::Done);
         };
         let passes = error.retry_class().is_some();

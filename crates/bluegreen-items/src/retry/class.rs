@@ -1,9 +1,15 @@
 //! Which failures of a call may pass, by what the service or the connection said. Pure.
 
+use std::any::Any;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::execute_transaction::ExecuteTransactionError;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::CancellationReason;
+use aws_sdk_dynamodb::types::error::TransactionCanceledException;
 
 use crate::ItemError;
 
@@ -33,16 +39,21 @@ pub trait Classify {
     }
 }
 
-impl<E: ProvideErrorMetadata> Classify for SdkError<E, HttpResponse> {
+impl<E: ProvideErrorMetadata + 'static> Classify for SdkError<E, HttpResponse> {
     fn retry_class(&self) -> Option<RetryClass> {
         match self {
             Self::TimeoutError(_) | Self::ResponseError(_) => Some(RetryClass::Transient),
             Self::DispatchFailure(failure) => (!failure.is_user()).then_some(RetryClass::Transient),
-            Self::ServiceError(context) => {
-                let (code, message) = (context.err().code(), context.err().message());
-                let status = context.raw().status().as_u16();
-                of(status, code.unwrap_or_default(), message.unwrap_or_default())
-            }
+            Self::ServiceError(context) => match cancellation(context.err()) {
+                Some(canceled) => {
+                    let reasons = canceled.cancellation_reasons().iter();
+                    of_reasons(reasons.filter_map(CancellationReason::code))
+                }
+                None => {
+                    let status = context.raw().status().as_u16();
+                    of(status, context.err().code().unwrap_or_default())
+                }
+            },
             // A call that cannot be built, or a kind that this SDK does not know.
             _ => None,
         }
@@ -58,7 +69,16 @@ impl Classify for ItemError {
     fn retry_class(&self) -> Option<RetryClass> {
         match self {
             Self::Throttled { .. } => Some(RetryClass::Throttling),
-            Self::Unavailable { .. } => Some(RetryClass::Transient),
+            Self::Unavailable { class, .. } => Some(*class),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -88,11 +108,31 @@ const CONFLICT: [&str; 4] = [
     "TransactionInProgressException",
 ];
 
-/// The class of an answer with this status, code and message.
-pub(super) fn of(status: u16, code: &str, message: &str) -> Option<RetryClass> {
-    if code == "TransactionCanceledException" {
-        return of_reasons(message);
+/// The exception that names a reason for each part of a canceled transaction.
+fn cancellation<E: 'static>(error: &E) -> Option<&TransactionCanceledException> {
+    let error: &dyn Any = error;
+    match error.downcast_ref() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            return Some(canceled);
+        }
+        Some(_) => return None,
+        None => {}
     }
+    match error.downcast_ref() {
+        Some(TransactGetItemsError::TransactionCanceledException(canceled)) => {
+            return Some(canceled);
+        }
+        Some(_) => return None,
+        None => {}
+    }
+    match error.downcast_ref() {
+        Some(ExecuteTransactionError::TransactionCanceledException(canceled)) => Some(canceled),
+        _ => None,
+    }
+}
+
+/// The class of an answer with this status and code.
+pub(super) fn of(status: u16, code: &str) -> Option<RetryClass> {
     if THROTTLING.contains(&code) || status == 429 {
         return Some(RetryClass::Throttling);
     }
@@ -107,11 +147,9 @@ pub(super) fn of(status: u16, code: &str, message: &str) -> Option<RetryClass> {
     }
 }
 
-/// The class of a canceled transaction: its message ends in the reason for each item, as in
-/// `[None, TransactionConflict]`. One that does not pass decides for all.
-fn of_reasons(message: &str) -> Option<RetryClass> {
-    let (_, reasons) = message.rsplit_once('[')?;
-    let codes = reasons.trim_end_matches(']').split(',').map(str::trim);
+/// The class of a canceled transaction, by the codes of its reasons. One that does not pass decides
+/// for all.
+fn of_reasons<'a>(codes: impl Iterator<Item = &'a str>) -> Option<RetryClass> {
     let mut class = None;
     for code in codes.filter(|code| *code != "None") {
         class = if THROTTLING.contains(&code) {
@@ -128,38 +166,61 @@ fn of_reasons(message: &str) -> Option<RetryClass> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_smithy_types::body::SdkBody;
 
     #[test]
     fn every_class_of_failure_that_passes_is_known_and_no_other() {
         use RetryClass::{Conflict, ServerError, Throttling, Transient};
-        let cancelled = "Transaction cancelled, please refer cancellation reasons for specific \
-                         reasons";
-        let with = |reasons: &str| format!("{cancelled} {reasons}");
-        let canceled = "TransactionCanceledException";
         let cases = [
-            (400, "ProvisionedThroughputExceededException", "", Some(Throttling)),
-            (400, "ThrottlingException", "", Some(Throttling)),
-            (400, "RequestLimitExceeded", "", Some(Throttling)),
-            (503, "SlowDown", "", Some(Throttling)),
-            (429, "", "", Some(Throttling)),
-            (400, "TransactionConflictException", "", Some(Conflict)),
-            (400, "TransactionInProgressException", "", Some(Conflict)),
-            (400, "ReplicatedWriteConflictException", "", Some(Conflict)),
-            (400, canceled, &with("[None, TransactionConflict]"), Some(Conflict)),
-            (400, canceled, &with("[ThrottlingError, None]"), Some(Throttling)),
-            (400, canceled, &with("[TransactionConflict, ConditionalCheckFailed]"), None),
-            (400, canceled, "without reasons", None),
-            (500, "InternalServerError", "", Some(ServerError)),
-            (503, "", "", Some(ServerError)),
-            (408, "", "", Some(Transient)),
-            (400, "RequestTimeout", "", Some(Transient)),
-            (400, "ValidationException", "", None),
-            (400, "ConditionalCheckFailedException", "", None),
-            (400, "AccessDeniedException", "", None),
-            (404, "", "", None),
+            (400, "ProvisionedThroughputExceededException", Some(Throttling)),
+            (400, "ThrottlingException", Some(Throttling)),
+            (400, "RequestLimitExceeded", Some(Throttling)),
+            (503, "SlowDown", Some(Throttling)),
+            (429, "", Some(Throttling)),
+            (400, "TransactionConflictException", Some(Conflict)),
+            (400, "TransactionInProgressException", Some(Conflict)),
+            (400, "ReplicatedWriteConflictException", Some(Conflict)),
+            (500, "InternalServerError", Some(ServerError)),
+            (503, "", Some(ServerError)),
+            (408, "", Some(Transient)),
+            (400, "RequestTimeout", Some(Transient)),
+            (400, "ValidationException", None),
+            (400, "ConditionalCheckFailedException", None),
+            (400, "AccessDeniedException", None),
+            (404, "", None),
         ];
-        for (status, code, message, expected) in cases {
-            assert_eq!(of(status, code, message), expected, "{status} {code} {message}");
+        for (status, code, expected) in cases {
+            assert_eq!(of(status, code), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_canceled_transaction_passes_when_all_of_its_reasons_do() {
+        let message = "refer cancellation reasons for specific reasons [TransactionConflict]";
+        let canceled = |codes: &[&str]| {
+            let reasons =
+                codes.iter().map(|code| CancellationReason::builder().code(*code).build());
+            TransactionCanceledException::builder()
+                .message(message)
+                .set_cancellation_reasons(Some(reasons.collect()))
+                .build()
+        };
+        let cases: [(&[&str], _); 6] = [
+            (&["None", "TransactionConflict"], Some(RetryClass::Conflict)),
+            (&["ThrottlingError", "None"], Some(RetryClass::Throttling)),
+            (&["ThrottlingError", "TransactionConflict"], Some(RetryClass::Conflict)),
+            (&["TransactionConflict", "ConditionalCheckFailed"], None),
+            (&["ValidationError"], None),
+            (&[], None),
+        ];
+        for (codes, expected) in cases {
+            let response = || HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
+            let write = TransactWriteItemsError::TransactionCanceledException(canceled(codes));
+            let write = SdkError::service_error(write, response());
+            assert_eq!(write.retry_class(), expected, "{codes:?}");
+            let read = TransactGetItemsError::TransactionCanceledException(canceled(codes));
+            let read = SdkError::service_error(read, response());
+            assert_eq!(read.retry_class(), expected, "{codes:?}");
         }
     }
 }

@@ -33,8 +33,12 @@ impl Table {
                         bundle.give_up();
                     }
                     item.give_up();
+                    return Err(error);
                 }
-                Err(error)
+                Err(match error {
+                    ItemError::Stopped => outcome_unknown(),
+                    error => error,
+                })
             }
         }
     }
@@ -155,7 +159,7 @@ pub(super) fn not_deleted(
     }
 }
 
-fn outcome_unknown() -> ItemError {
+pub(super) fn outcome_unknown() -> ItemError {
     counters::outcome_unknown();
     ItemError::OutcomeUnknown
 }

@@ -1,7 +1,7 @@
 //! Changes of parts of an item, by expression.
 
 use crate::transaction::{Bundle, Bundled, Kind, Part};
-use crate::tries::{Pause, Tries};
+use crate::tries::Tries;
 use crate::{ItemError, Key, NewerSchema, StoredItem, Table, Update, counters};
 
 impl Table {
@@ -24,7 +24,7 @@ impl Table {
     /// earlier version: [`modify`](Self::modify) works then; [`ItemError::OutcomeUnknown`] when the
     /// service did not say within the [budget](crate::TableConfig::budget) whether it happened.
     pub async fn update(&self, key: &Key, update: Update) -> Result<(), ItemError> {
-        let mut tries = Tries::new(&self.config);
+        let mut tries = Tries::new(self);
         loop {
             let bundle = Bundle::new(vec![self.part_of(key, &update)?]);
             let refusals = match bundle.send(&mut tries).await {
@@ -43,9 +43,11 @@ impl Table {
                         return Err(ItemError::Held { version: needed, by });
                     }
                     let migrated = self.migrated(StoredItem::clone(&current)).await?;
-                    if self.mislabeled(&migrated).is_some() || tries.pause().await == Pause::Spent {
-                        return Err(ItemError::NotMigrated { current, needed });
+                    let error = ItemError::NotMigrated { current, needed };
+                    if self.mislabeled(&migrated).is_some() {
+                        return Err(error);
                     }
+                    tries.pause(&error).await.end(error)?;
                 }
                 error => return Err(error),
             }

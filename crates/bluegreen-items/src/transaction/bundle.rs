@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::dynamo::{Cancellation, Transacted, is_of_item};
 use crate::mark::Mark;
 use crate::sends::Sends;
-use crate::tries::{Pause, Tries};
+use crate::tries::Tries;
 use crate::verdict::{Verdict, judge};
 use crate::write::Act;
 use crate::{ItemError, Key, StoredItem, Table, counters, size};
@@ -95,9 +95,7 @@ impl Bundle {
                 Err(error) => error,
             };
             tracing::warn!(%error, token = self.token, "the transaction failed, trying again");
-            if let Pause::Spent = tries.pause().await {
-                return Err(error);
-            }
+            tries.pause(&error).await.end(error)?;
         }
     }
 
