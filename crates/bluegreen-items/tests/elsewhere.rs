@@ -5,17 +5,21 @@
 //! be asked for; `items_together_…` has several.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement};
 use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType};
-use bluegreen_core::{Color, ContractVersion, Stop};
+use bluegreen_core::{
+    Color, ContractVersion, FollowConfig, Following, MemoryStore, Roster, RosterConfig, Stop,
+};
 use bluegreen_items::{
     AttributeNames, Attributes, Backfill, BackfillConfig, Ending, ItemError, Key, Saved, Schema,
-    Step, Table, TableConfig, Transaction, TransactionError, Update, Upserted,
+    Step, Table, TableConfig, Transaction, TransactionError, Ttl, Update, Upserted, Versioned,
+    WriteGate,
 };
 use bluegreen_local::World;
 
@@ -213,15 +217,119 @@ async fn items_alone_a_transaction_is_all_or_nothing_and_names_who_is_in_the_way
 }
 
 #[tokio::test(start_paused = true)]
+async fn items_alone_an_upsert_creates_replaces_declines_and_leaves_alone() {
+    let place = Place::new().await;
+    let table = place.blue();
+    let created = table.upsert(Key::new("1"), OrderV1::of(1)).await.unwrap();
+    assert!(matches!(created, Upserted::Created(_)));
+    let unchanged = table.upsert(Key::new("1"), OrderV1::of(1)).await.unwrap();
+    assert!(matches!(unchanged, Upserted::Unchanged(_)));
+    let is_higher = |stored: &OrderV1| stored.data.total < 1;
+    let declined = table.upsert_if(Key::new("1"), OrderV1::of(9), is_higher).await.unwrap();
+    assert!(matches!(declined, Upserted::Declined(_)));
+    let updated = table.upsert(Key::new("1"), OrderV1::of(9)).await.unwrap();
+    assert!(matches!(updated, Upserted::Updated(_)));
+    assert_eq!(place.raw("1").await["rev"], n(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_alone_many_items_are_saved_and_deleted_each_under_its_lock() {
+    let place = Place::new().await;
+    let table = place.blue();
+    let key = |number: u64| Key::new(number.to_string());
+    let mut items: Vec<_> =
+        (0..12).map(|number| Versioned::new(key(number), OrderV1::of(number))).collect();
+    let saved = table.save_many(&mut items).await;
+    assert!(saved.iter().all(|saved| matches!(saved, Ok(Saved::Written))), "{saved:?}");
+    table.modify(&key(7), |order: &mut OrderV1| order.data.total = 70).await.unwrap();
+    for item in &mut items {
+        item.value_mut().data.total += 1;
+    }
+    for (number, saved) in table.save_many(&mut items).await.iter().enumerate() {
+        let is_conflict = matches!(saved, Err(ItemError::Conflict { .. }));
+        assert_eq!(is_conflict, number == 7, "{number} {saved:?}");
+    }
+    let deleted = table.delete_many(&mut items).await;
+    assert_eq!(deleted.iter().filter(|deleted| deleted.is_ok()).count(), 11);
+    let keys: Vec<_> = (0..12).map(key).collect();
+    let left = table.get_many::<OrderV1>(&keys).await.unwrap();
+    assert_eq!(left.iter().flatten().count(), 1, "the one that another had written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_alone_a_time_to_live_is_kept_as_a_number() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Session {
+        user: String,
+        expires: Ttl,
+    }
+    let place = Place::new().await;
+    let table = place.blue();
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let session = Session { user: "ada".to_owned(), expires: Ttl::at(at(1_900_000_000)) };
+    let mut item = table.create(Key::new("1"), session).await.unwrap();
+    assert_eq!(place.raw("1").await["expires"], n(1_900_000_000));
+    item.value_mut().expires = Ttl::at(at(1_900_000_060));
+    table.save(&mut item).await.unwrap();
+    let item = table.get::<Session>(&Key::new("1")).await.unwrap().unwrap();
+    assert_eq!(item.value().expires, Ttl::at(at(1_900_000_060)));
+    assert_eq!(item.value().user, "ada");
+}
+
+/// The order of version 2: the total is a sum.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Summed {
+    sum: u64,
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_alone_an_item_goes_up_and_down_the_steps_of_its_schema() {
+    fn renamed(item: &mut Attributes, from: &str, to: &str) {
+        if let Some(value) = item.remove(from) {
+            item.insert(to.to_owned(), value);
+        }
+    }
+    let up = |item: &mut Attributes| {
+        renamed(item, "total", "sum");
+        Ok(())
+    };
+    let down = |item: &mut Attributes| {
+        renamed(item, "sum", "total");
+        Ok(())
+    };
+    let step = Step::new(1, 2, up).down(down).example(&Summed { sum: 1 });
+    let schema = Schema::builder("Order", ContractVersion::new(2, 0)).step(step).build().unwrap();
+    let place = Place::new().await;
+    place.put("1", attributes([("total", n(4)), ("foreign", n(7)), ("schema", n(1))])).await;
+    let config = || Place::config().with_schema(schema.clone());
+    let add = |order: &mut Summed| order.sum += 1;
+
+    // Nobody knows yet who there is, so that the old version is written.
+    let (store, key) = (Arc::new(MemoryStore::new()), identity(Color::Green).key);
+    let follow = FollowConfig::default().with_reads(schema.reads());
+    let (following, follower) =
+        Following::new(Arc::clone(&store), identity(Color::Green), follow).unwrap();
+    let (roster, lookout) = Roster::new(store, key, RosterConfig::default()).unwrap();
+    drop((follower, lookout));
+    let held = config().with_gate(WriteGate::new(following, roster));
+    place.table(Color::Green, held).modify(&Key::new("1"), add).await.unwrap();
+    let item = place.raw("1").await;
+    assert_eq!((&item["total"], item.get("sum"), &item["schema"]), (&n(5), None, &n(1)));
+
+    place.table(Color::Green, config()).modify(&Key::new("1"), add).await.unwrap();
+    let item = place.raw("1").await;
+    assert_eq!((&item["sum"], item.get("total"), &item["schema"]), (&n(6), None, &n(2)));
+    assert_eq!(item["foreign"], n(7));
+    let error = place.blue().get::<OrderV1>(&Key::new("1")).await.unwrap_err();
+    assert!(matches!(error, ItemError::NewerSchema { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn items_alone_many_items_are_read_and_backfilled() {
     let place = Place::new().await;
     for number in 0..30 {
         let item = attributes([("total", n(number)), ("foreign", n(7)), ("schema", n(1))]);
         place.put(&number.to_string(), item).await;
-    }
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Summed {
-        sum: u64,
     }
     let step = Step::new(1, 2, |item| {
         let total = item.remove("total").unwrap_or(n(0));
