@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use bluegreen_core::{Color, ContractVersion, Revision, ServiceIdentity};
+use bluegreen_core::{Color, Revision, ServiceIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,9 +16,9 @@ use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::tries::Tries;
 use crate::view::{check_readable, decode, encode};
-use crate::write::{Author, Lock, Reason, Write, lifted, lifted_whole};
+use crate::write::{Author, Lock, Planned, Reason, Write, lifted, lifted_whole};
 use crate::{
-    Attributes, ConfigError, HeldBy, ItemError, Key, Migration, NewerSchema, RetryCounts, Schema,
+    Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, RetryCounts, Schema,
     StoredItem, TableConfig, Versioned, WriteGate, WrittenSchema,
 };
 use outcome::{not_deleted, outcome_unknown};
@@ -107,13 +107,14 @@ impl Table {
     }
 
     /// Whether what was planned in this schema version may still be written.
-    pub(crate) fn still_writes(&self, planned: ContractVersion) -> Result<(), ItemError> {
-        let written = self.written_schema()?;
-        if planned <= written.version {
-            return Ok(());
+    pub(crate) fn still_writes(&self, planned: Planned) -> Result<(), ItemError> {
+        let WrittenSchema { version, held_by } = self.written_schema()?;
+        match held_by {
+            Some(by) if planned.version > version && !(planned.is_kept && by.is_ignorance()) => {
+                Err(ItemError::Held { version: planned.version, by })
+            }
+            _ => Ok(()),
         }
-        let by = written.held_by.unwrap_or(HeldBy::Unknown);
-        Err(ItemError::Held { version: planned, by })
     }
 
     /// The item, when there is one. Strongly consistent: it sees every write answered before.

@@ -116,8 +116,8 @@ impl<'a> Transaction<'a> {
             }
         };
         let kind = Kind::Write(write.act.clone(), write.mark);
-        let target = Some(write.target);
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })?;
+        let planned = Some(write.planned);
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, planned })?;
         self.bytes = bytes;
         self.items.push(Saving { item, write, names: names.clone() });
         Ok(())
@@ -136,8 +136,8 @@ impl<'a> Transaction<'a> {
         table.settle(item).await?;
         let (key, expression) = locked(table, item)?;
         let (request, kind) = (table.dynamo().delete_part(key, expression)?, Kind::Locked);
-        let target = None;
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })
+        let planned = None;
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, planned })
     }
 
     /// Demands that the item is still the one that was read, and leaves it alone.
@@ -147,8 +147,8 @@ impl<'a> Transaction<'a> {
     pub fn check<T>(&mut self, table: &Table, item: &Versioned<T>) -> Result<(), TransactionError> {
         let (key, expression) = locked(table, item)?;
         let (request, kind) = (table.dynamo().check_part(key, expression)?, Kind::Locked);
-        let target = None;
-        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, target })
+        let planned = None;
+        self.add(Part { table: table.clone(), key: item.key().clone(), request, kind, planned })
     }
 
     /// Changes parts of an item by expression, as [`Table::update`] does; an item of an earlier

@@ -29,8 +29,7 @@ pub(crate) struct Write {
     pub(crate) act: Act,
     pub(crate) content: Content,
     pub(crate) mark: Mark,
-    /// The schema version that could be written when it was planned.
-    pub(crate) target: ContractVersion,
+    pub(crate) planned: Planned,
     /// The view of the value that this write stores.
     pub(crate) view: Attributes,
     pub(crate) sends: Sends,
@@ -40,6 +39,14 @@ pub(crate) struct Write {
     pub(crate) loss: Option<Loss>,
     /// The transaction that it is part of.
     pub(crate) bundle: Option<Arc<Bundle>>,
+}
+
+/// The schema version that a write was planned in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) version: ContractVersion,
+    /// Whether the item is stored in that version, which it then keeps while nobody knows who reads.
+    pub(crate) is_kept: bool,
 }
 
 /// What a step down that is declared lossy takes from an item that was stored in a newer version.
@@ -160,7 +167,7 @@ impl Author<'_> {
         self.stamp(&mut item, &Stamps::default())?;
         storable::check(&item)?;
         let size = checked_size(item.iter())?;
-        Ok(self.write(key, Act::Create, (Content::Whole(item), size), view))
+        Ok(self.write(key, Act::Create, None, (Content::Whole(item), size), view))
     }
 
     /// The write that changes an item by the difference of two views; nothing without one, unless
@@ -189,7 +196,7 @@ impl Author<'_> {
         }
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(Some(Write { loss, ..self.write(key, act, content, after) }))
+        Ok(Some(Write { loss, ..self.write(key, act, Some(stored), content, after) }))
     }
 
     /// The write that stores an item in the version that may be written, as its steps make it. Which
@@ -205,7 +212,7 @@ impl Author<'_> {
         let patch = self.without_stamps(patch)?;
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(self.write(key, act, content, Attributes::new()))
+        Ok(self.write(key, act, Some(stored), content, Attributes::new()))
     }
 
     /// The patch with the stamps of this write, or the whole item where it is too long for an
@@ -233,11 +240,15 @@ impl Author<'_> {
         &self,
         key: Attributes,
         act: Act,
+        stored: Option<&StoredItem>,
         (content, size): (Content, usize),
         view: Attributes,
     ) -> Write {
-        let (mark, target, sends) = (self.mark, self.target, Sends::default());
-        Write { key, act, content, mark, target, view, sends, size, loss: None, bundle: None }
+        let found = stored.map(|item| self.config.schema.version_of(item.schema_version()));
+        let is_kept = found.is_some_and(|found| found.major() == self.target.major());
+        let planned = Planned { version: self.target, is_kept };
+        let (mark, sends) = (self.mark, Sends::default());
+        Write { key, act, content, mark, planned, view, sends, size, loss: None, bundle: None }
     }
 
     fn extent(&self, read: &Stamps) -> Extent {

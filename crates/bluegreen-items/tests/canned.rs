@@ -74,10 +74,7 @@ pub(crate) fn client_asking_to_wait<const N: usize>(
     client_of(answers, Some(milliseconds)).0
 }
 
-fn client_of<const N: usize>(
-    answers: [(u16, &str); N],
-    wait: Option<u64>,
-) -> (Client, Requests) {
+fn client_of<const N: usize>(answers: [(u16, &str); N], wait: Option<u64>) -> (Client, Requests) {
     let requests = Requests::default();
     let answers = answers.map(|(status, body)| (status, body.to_owned())).to_vec();
     let config = Config::builder()

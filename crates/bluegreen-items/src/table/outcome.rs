@@ -49,7 +49,7 @@ impl Table {
     async fn send_or_ask(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
         let is_in_doubt = || write.sends.are_in_doubt();
         let is_creation = write.act == Act::Create;
-        if is_in_doubt() && (is_creation || self.still_writes(write.target).is_err()) {
+        if is_in_doubt() && (is_creation || self.still_writes(write.planned).is_err()) {
             return self.ask(key, write).await;
         }
         let error = match self.send(key, write).await {

@@ -2,6 +2,7 @@
 
 use crate::transaction::{Bundle, Bundled, Kind, Part};
 use crate::tries::Tries;
+use crate::write::Planned;
 use crate::{ItemError, Key, NewerSchema, StoredItem, Table, Update, counters};
 
 impl Table {
@@ -67,8 +68,9 @@ impl Table {
         let attributes = key.to_attributes(&self.config.names)?;
         let request = self.dynamo.update_part(attributes, expression)?;
         let kind = Kind::Update(update.version());
-        let target = Some(written.version);
-        Ok(Part { table: self.clone(), key: key.clone(), request, kind, target })
+        // Its condition demands that the item is stored in that version.
+        let planned = Some(Planned { version: self.config.schema.version(), is_kept: true });
+        Ok(Part { table: self.clone(), key: key.clone(), request, kind, planned })
     }
 
     /// What is wrong with an item for an update in the words of the present schema version.

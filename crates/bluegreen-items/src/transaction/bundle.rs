@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use bluegreen_core::ContractVersion;
 use tokio::time::Instant;
 
 use crate::dynamo::{Cancellation, Transacted, is_of_item};
@@ -12,7 +11,7 @@ use crate::mark::Mark;
 use crate::sends::Sends;
 use crate::tries::Tries;
 use crate::verdict::{Verdict, judge};
-use crate::write::Act;
+use crate::write::{Act, Planned};
 use crate::{ItemError, Key, StoredItem, Table, counters, size};
 
 /// DynamoDB remembers a client token for 10 minutes; a minute less is on the safe side.
@@ -46,7 +45,7 @@ pub(crate) struct Part {
     pub(crate) request: TransactWriteItem,
     pub(crate) kind: Kind,
     /// The schema version that it writes.
-    pub(crate) target: Option<ContractVersion>,
+    pub(crate) planned: Option<Planned>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,8 +129,8 @@ impl Bundle {
 
     /// Whether one of its parts may no longer be written as it was planned.
     fn still_writes(&self) -> Result<(), ItemError> {
-        let planned = |part: &Part| part.target.map(|target| part.table.still_writes(target));
-        self.parts.iter().filter_map(planned).collect()
+        let asked = |part: &Part| part.planned.map(|planned| part.table.still_writes(planned));
+        self.parts.iter().filter_map(asked).collect()
     }
 
     async fn send_or_ask(&self) -> Result<Bundled, ItemError> {
