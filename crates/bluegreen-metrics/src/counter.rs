@@ -39,6 +39,8 @@ pub(crate) struct CounterCell {
     pub(crate) added: Sharded<AtomicU64>,
     /// The largest total that a caller with a count of its own has named.
     reached: AtomicU64,
+    /// What of it was counted before the series was forgotten.
+    since: u64,
 }
 
 impl CounterCell {
@@ -47,9 +49,9 @@ impl CounterCell {
         self.reached.fetch_max(total, Ordering::Relaxed);
     }
 
-    /// All that was ever counted; wraps around.
+    /// All that was counted since the series was made; wraps around.
     pub(crate) fn total(&self) -> u64 {
-        self.added.sum().wrapping_add(self.reached.load(Ordering::Relaxed))
+        self.added.sum().wrapping_add(self.reached.load(Ordering::Relaxed) - self.since)
     }
 }
 
@@ -59,6 +61,14 @@ impl Cell for CounterCell {
 
     fn make(_: &Arc<Self>) -> Self {
         Self::default()
+    }
+
+    fn resume(_: &Arc<Self>, left: u64) -> Self {
+        Self { reached: AtomicU64::new(left), since: left, ..Self::default() }
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.reached.load(Ordering::Relaxed)).filter(|reached| *reached > 0)
     }
 
     fn take(&self, taken: &mut u64) -> Taken {

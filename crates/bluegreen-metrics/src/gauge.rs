@@ -30,7 +30,8 @@ impl Gauge {
         self.cell.set(level);
     }
 
-    /// Raises the level, or lowers it by a negative amount; the first call counts from zero.
+    /// Raises the level, or lowers it by a negative amount. The first call counts from zero, or from
+    /// where a series of that name and labels was when it was forgotten.
     pub fn add(&self, amount: f64) {
         self.cell.add(amount);
     }
@@ -40,6 +41,8 @@ impl Gauge {
 pub(crate) struct GaugeCell {
     /// The bits of the level; those of a NaN before there is one.
     level: AtomicU64,
+    /// Where the first addition starts from.
+    from: f64,
     /// Whether a call came since the last look.
     touched: AtomicBool,
     refused: Arc<CounterCell>,
@@ -58,7 +61,7 @@ impl GaugeCell {
     pub(crate) fn add(&self, amount: f64) {
         let changed = self.level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
             let level = f64::from_bits(bits);
-            let sum = if level.is_nan() { amount } else { level + amount };
+            let sum = amount + if level.is_nan() { self.from } else { level };
             is_allowed(sum).then(|| sum.to_bits())
         });
         match changed {
@@ -81,9 +84,20 @@ impl Cell for GaugeCell {
     fn make(refused: &Arc<CounterCell>) -> Self {
         Self {
             level: AtomicU64::new(f64::NAN.to_bits()),
+            from: 0.0,
             touched: AtomicBool::new(false),
             refused: Arc::clone(refused),
         }
+    }
+
+    /// Without a level: there is none to send before the next call.
+    fn resume(refused: &Arc<CounterCell>, left: u64) -> Self {
+        Self { from: f64::from_bits(left), ..Self::make(refused) }
+    }
+
+    fn left(&self) -> Option<u64> {
+        let level = self.level().unwrap_or(self.from);
+        (level != 0.0).then(|| level.to_bits())
     }
 
     fn take(&self, (): &mut ()) -> Taken {

@@ -14,9 +14,12 @@ use crate::series::{Cell, SeriesId, Targets};
 use crate::watched::{Watched, WatchedCell};
 use crate::{DimensionSet, MetricsError, Resolution, Unit};
 
+mod remembered;
 mod routes;
 
 pub(crate) use routes::Routes;
+
+use remembered::Remembered;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -46,6 +49,7 @@ struct Inner {
     /// Of requests, which are no family: each is published as four metrics.
     requests: Vec<Arc<SeriesId>>,
     routes: Option<Arc<Routes>>,
+    remembered: Remembered,
     /// Not yet picked up by the collector.
     new: Vec<Box<dyn Watched>>,
 }
@@ -139,7 +143,7 @@ impl Registry {
         labels: Labels,
     ) -> Result<(Registered<C>, Option<Overflowing>), MetricsError> {
         let mut inner = self.lock();
-        let Inner { families, units, new, .. } = &mut *inner;
+        let Inner { families, units, remembered, new, .. } = &mut *inner;
         let described = units.get(name).copied();
         let family =
             families.entry(name.to_owned()).or_insert_with(|| Family::new(C::KIND, described));
@@ -152,7 +156,13 @@ impl Registry {
         let labels = if folded { labels.folded() } else { labels };
         let cell = match family.get(&labels) {
             Some(cell) => cell,
-            None => self.add(name, family, labels, Arc::new(C::make(&self.refused)), new),
+            None => {
+                let cell = match remembered.take(C::KIND, name, &labels) {
+                    Some(left) => C::resume(&self.refused, left),
+                    None => C::make(&self.refused),
+                };
+                self.add(name, family, labels, Arc::new(cell), new)
+            }
         };
         Ok((Registered { cell, folded }, overflowing))
     }
@@ -232,16 +242,21 @@ impl Registry {
 
     fn take_out<C: Cell>(&self, name: &str, labels: &Labels, cell: Arc<C>) -> Result<C, Arc<C>> {
         let mut inner = self.lock();
-        let Some(family) = inner.families.get_mut(name) else { return Err(cell) };
+        let Inner { families, remembered, .. } = &mut *inner;
+        let Some(family) = families.get_mut(name) else { return Err(cell) };
         let Some(Member { cell: own, targets }) = family.series.remove(labels) else {
             return Err(cell);
         };
         drop(own);
         // Who got hold of it since the look keeps it alive, and it its place.
-        Arc::try_unwrap(cell).inspect_err(|cell| {
+        let cell = Arc::try_unwrap(cell).inspect_err(|cell| {
             let cell = Arc::clone(cell);
             family.series.insert(labels.clone(), Member { cell, targets });
-        })
+        })?;
+        if let Some(left) = cell.left() {
+            remembered.keep(C::KIND, name, labels, left);
+        }
+        Ok(cell)
     }
 
     /// Names the unit of a metric that is registered without one, now or later.

@@ -44,6 +44,17 @@ pub(crate) trait Cell: Debug + Send + Sync + Sized + 'static {
     /// A cell that counts what it refuses.
     fn make(refused: &Arc<CounterCell>) -> Self;
 
+    /// The same where one was forgotten that [left](Self::left) something.
+    fn resume(refused: &Arc<CounterCell>, _left: u64) -> Self {
+        Self::make(refused)
+    }
+
+    /// What callers may go on from once the series was forgotten; nothing where every record stands
+    /// for itself.
+    fn left(&self) -> Option<u64> {
+        None
+    }
+
     /// What came since the last call.
     fn take(&self, reading: &mut Self::Reading) -> Taken;
 }

@@ -126,3 +126,33 @@ async fn a_macro_finds_its_series_again_after_it_was_forgotten() {
     // A level in the window it was set, and in one more until it was idle.
     assert_eq!(sums("depth"), of(20.0, 10.0));
 }
+
+/// A macro holds no handle: what it counts from must not depend on how long it was silent.
+#[tokio::test(start_paused = true)]
+async fn totals_and_levels_go_on_from_where_they_were_after_the_series_was_forgotten() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_idle_ttl(seconds(60));
+    let (metrics, running) = account.start(Color::Blue, config);
+    let recorder = metrics.recorder();
+    let record = |total: u64, moved: f64| {
+        ::metrics::with_local_recorder(&recorder, || {
+            ::metrics::counter!("total", "queue" => "a").absolute(total);
+            ::metrics::gauge!("depth").increment(moved);
+            ::metrics::gauge!("set").set(moved);
+        });
+    };
+    Account::between_windows().await;
+    record(1_000, 10.0);
+    tokio::time::sleep(seconds(600)).await;
+    record(1_000, 1.0);
+    // Forgotten again, and now what was moved since the first time.
+    tokio::time::sleep(seconds(600)).await;
+    record(1_007, -4.0);
+    running.stop(seconds(5)).await;
+    assert_eq!(account.sum("total"), 1_007.0);
+    // Each level in the window in which it was set, and in one more until it was idle.
+    let expected = [(0, 10.0), (60, 10.0), (600, 11.0), (660, 11.0), (1_200, 7.0)];
+    assert_eq!(account.read("depth", "Sum", 60).await, expected);
+    let expected = [(0, 10.0), (60, 10.0), (600, 1.0), (660, 1.0), (1_200, -4.0)];
+    assert_eq!(account.read("set", "Sum", 60).await, expected);
+}
