@@ -89,6 +89,20 @@ impl Collector {
         self.collect_where(now, |_| true).map(|ended| ended.points).unwrap_or_default()
     }
 
+    /// What came of the metrics about the metrics since the window now in progress began, and of no
+    /// others.
+    pub(crate) fn collect_own(&mut self) -> Vec<Point> {
+        let mut points = Vec::new();
+        for round in &mut self.rounds {
+            let mut collected = Collected::default();
+            for own in round.watched.iter_mut().filter(|watched| watched.is_own()) {
+                own.take(&mut collected);
+            }
+            points.extend(collected.into_points(round.start, self.values_per_point));
+        }
+        points
+    }
+
     fn collect_where(&mut self, now: SystemTime, due: impl Fn(&Round) -> bool) -> Option<Ended> {
         if !self.rounds.iter().any(&due) {
             return None;

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bluegreen_core::{Backoff, Clock};
+use bluegreen_core::{Backoff, Clock, Stop};
+use tokio::time::Instant;
 
 use crate::OnUnknown;
 use crate::batch::MOST_DATUMS;
@@ -19,6 +21,7 @@ pub(crate) struct Flusher {
     pub(crate) pending: Arc<Mutex<Pending>>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_unknown: OnUnknown,
+    pub(crate) send_timeout: Duration,
     pub(crate) clock: Clock,
     /// Whether the last call failed, so that an outage is told once and not in every flush.
     pub(crate) failing: AtomicBool,
@@ -49,7 +52,7 @@ impl Flusher {
 
     /// Sends until nothing is pending or a call fails. A dropped future leaves its last call's
     /// datums in the count of pending ones.
-    pub(crate) async fn flush(&self) -> Flushed {
+    pub(crate) async fn flush(&self, stop: &Stop) -> Flushed {
         let stale = self.pending().drop_stale(self.clock.now());
         self.counts.dropped(DropCause::Stale, stale);
         let mut limit = MOST_DATUMS;
@@ -58,7 +61,7 @@ impl Flusher {
             if batch.is_empty() {
                 return Flushed::All;
             }
-            let result = self.sink.deliver(&batch).await;
+            let result = self.sink.deliver(&batch, self.patience(stop)).await;
             let next = match result {
                 Ok(()) => self.accepted(&batch, limit),
                 Err(failed) => self.failed(batch, &failed),
@@ -71,10 +74,10 @@ impl Flusher {
     }
 
     /// Flushes until nothing is pending, with growing pauses between failures.
-    pub(crate) async fn drain(&self, seed: u64) {
+    pub(crate) async fn drain(&self, seed: u64, stop: &Stop) {
         let backoff = Backoff::default();
         let mut attempt = 0;
-        while self.flush().await == Flushed::Halted {
+        while self.flush(stop).await == Flushed::Halted {
             tokio::time::sleep(backoff.delay(attempt, seed.rotate_left(attempt * 7))).await;
             attempt += 1;
         }
@@ -86,6 +89,34 @@ impl Flusher {
         let left = pending.len();
         *pending = Pending::new(0);
         self.counts.dropped(DropCause::Shutdown, left);
+    }
+
+    /// How long one call may take. Once the stop is requested, a call under way included, that is a
+    /// share of the time left: should it hang, all that waits still fits in behind it.
+    async fn patience(&self, stop: &Stop) {
+        let share = async {
+            let deadline = stop.requested().await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            // The call itself, those that wait, and one more.
+            tokio::time::sleep(left / self.calls_waiting().saturating_add(2)).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(self.send_timeout) => {}
+            () = share => {}
+        }
+    }
+
+    /// In how many calls what waits goes out.
+    fn calls_waiting(&self) -> u32 {
+        let pending = self.pending();
+        let (mut calls, mut placed) = (0, 0);
+        loop {
+            match self.sink.fitting(pending.iter().skip(placed), MOST_DATUMS) {
+                0 => return calls,
+                points => placed += points,
+            }
+            calls += 1;
+        }
     }
 
     fn take(&self, limit: usize) -> Vec<Point> {

@@ -57,7 +57,7 @@ impl Metrics {
         check_namespace(&namespace)?;
         config.check()?;
         let budget = Budget::per_second(config.max_calls_per_second);
-        let put = Put { client, namespace, timeout: config.send_timeout, budget };
+        let put = Put { client, namespace, budget };
         Ok(Self::build(Sink::Calls(put), identity, config))
     }
 
@@ -137,6 +137,7 @@ impl Metrics {
                 pending,
                 counts,
                 on_unknown: config.on_unknown,
+                send_timeout: config.send_timeout,
                 clock,
                 failing: AtomicBool::new(false),
             },

@@ -43,7 +43,10 @@ impl Publisher {
     /// Then it collects once more, the window in progress, and sends everything, again and again
     /// with growing pauses where CloudWatch does not take it, until all is sent or the deadline
     /// has come; what is left by then is counted in [`Dropped::shutdown`](crate::Dropped::shutdown).
-    /// What is recorded after the request is lost, so stop the publisher last.
+    /// A call has no more than its share of the time, so that one that hangs leaves enough for the
+    /// others and for itself once more; its outcome is then [unknown](crate::OnUnknown). What failed
+    /// or was dropped meanwhile is published last, where there is time left; the report has it in any
+    /// case. What is recorded after the request is lost, so stop the publisher last.
     ///
     /// Dropping the future is the hard end: what was recorded since the last send is lost.
     ///
@@ -56,10 +59,9 @@ impl Publisher {
             collect_each_window(&mut collector, &flusher, &timing, &due, &stop),
             flush_when_due(&flusher, timing.jitter, &due, &stop),
         );
-        flusher.add(collector.collect(timing.clock.now()));
         tokio::select! {
             biased;
-            () = flusher.drain(timing.seed) => {}
+            () = send_the_rest(&mut collector, &flusher, &timing, &stop) => {}
             () = stop.expired() => {}
         }
         flusher.abandon();
@@ -69,7 +71,8 @@ impl Publisher {
     }
 }
 
-/// Collects at each end of a window until the stop, and says when a flush is due.
+/// Collects at each end of a window until the stop, and says when a flush is due; at the stop the
+/// window in progress, which so goes along with a flush that is under way.
 async fn collect_each_window(
     collector: &mut Collector,
     flusher: &Flusher,
@@ -81,7 +84,7 @@ async fn collect_each_window(
         let wait = collector.until_next(timing.clock.now());
         tokio::select! {
             biased;
-            _ = stop.requested() => return,
+            _ = stop.requested() => break,
             () = tokio::time::sleep(wait) => {}
         }
         let now = timing.clock.now();
@@ -94,6 +97,15 @@ async fn collect_each_window(
             due.notify_one();
         }
     }
+    flusher.add(collector.collect(timing.clock.now()));
+}
+
+/// Sends what is pending, and then what there is to tell of those sends. What there is to tell of
+/// that, nobody is told, or a log that fails now and then would be told so for ever.
+async fn send_the_rest(collector: &mut Collector, flusher: &Flusher, timing: &Timing, stop: &Stop) {
+    flusher.drain(timing.seed, stop).await;
+    flusher.add(collector.collect_own());
+    flusher.drain(timing.seed, stop).await;
 }
 
 /// Flushes, this process's jitter after each is due, until the stop. A flush in progress then goes
@@ -111,7 +123,7 @@ async fn flush_when_due(flusher: &Flusher, jitter: Duration, due: &Notify, stop:
         }
         tokio::select! {
             biased;
-            _ = flusher.flush() => {}
+            _ = flusher.flush(stop) => {}
             () = stop.expired() => return,
         }
     }

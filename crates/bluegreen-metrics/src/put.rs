@@ -4,7 +4,6 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -26,7 +25,6 @@ use crate::stats::Failure;
 pub(crate) struct Put {
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    pub(crate) timeout: Duration,
     pub(crate) budget: Budget,
 }
 
@@ -38,9 +36,13 @@ pub(crate) struct Failed {
 }
 
 impl Put {
-    /// One try when the budget allows it, without the SDK's own repetition: the call is not idempotent, and who repeats it
-    /// must know what happened.
-    pub(crate) async fn put(&self, points: &[Point]) -> Result<(), Failed> {
+    /// One try when the budget allows it, until `patience` ends, without the SDK's own repetition: the
+    /// call is not idempotent, and who repeats it must know what happened.
+    pub(crate) async fn put(
+        &self,
+        points: &[Point],
+        patience: impl Future<Output = ()>,
+    ) -> Result<(), Failed> {
         self.budget.wait().await;
         let handed_over = HandedOver::default();
         let once = Builder::new().retry_config(RetryConfig::disabled());
@@ -53,10 +55,13 @@ impl Put {
             .config_override(once)
             .interceptor(handed_over.clone())
             .send();
-        let error = match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(elapsed) => SdkError::timeout_error(elapsed),
+        let error = tokio::select! {
+            biased;
+            answer = call => match answer {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            },
+            () = patience => SdkError::timeout_error("there was no answer in time"),
         };
         let failure = if handed_over.is_set() { classify(&error) } else { Failure::Unreachable };
         Err(Failed { failure, reason: DisplayErrorContext(&error).to_string() })

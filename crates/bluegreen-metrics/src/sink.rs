@@ -34,10 +34,14 @@ impl Sink {
         }
     }
 
-    /// Delivers once.
-    pub(crate) async fn deliver(&self, points: &[Point]) -> Result<(), Failed> {
+    /// Delivers once; a call takes no longer than `patience`.
+    pub(crate) async fn deliver(
+        &self,
+        points: &[Point],
+        patience: impl Future<Output = ()>,
+    ) -> Result<(), Failed> {
         match self {
-            Self::Calls(put) => put.put(points).await,
+            Self::Calls(put) => put.put(points, patience).await,
             Self::Logs(emf) => emf.write(points).await,
         }
     }

@@ -7,6 +7,7 @@ use crate::Resolution;
 use crate::amount::{Amount, Taken};
 use crate::collector::Collected;
 use crate::dimensions::Labels;
+use crate::own_metrics;
 use crate::registry::Registry;
 use crate::requests::{RequestsCell, RequestsReading};
 use crate::series::{Cell, Targets};
@@ -18,6 +19,11 @@ pub(crate) trait Watched: Debug + Send {
 
     /// How long its windows are.
     fn resolution(&self) -> Resolution;
+
+    /// Whether it is about the metrics themselves.
+    fn is_own(&self) -> bool {
+        false
+    }
 
     /// For so many windows nothing was recorded.
     fn idle(&self) -> u32;
@@ -64,6 +70,10 @@ impl<C: Cell> Watched for WatchedCell<C> {
 
     fn resolution(&self) -> Resolution {
         resolution_of(&self.targets)
+    }
+
+    fn is_own(&self) -> bool {
+        own_metrics::is_own(&self.name)
     }
 
     fn idle(&self) -> u32 {

@@ -204,6 +204,69 @@ async fn a_call_that_the_deadline_cuts_off_is_counted_too() {
     assert_eq!((stats.sent, stats.dropped.shutdown, stats.pending), (0, 2, 0));
 }
 
+/// The first call hangs, begun before the stop or by it; the time-out alone is longer than what a
+/// stop has.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_at_the_stop_leaves_time_for_all_that_waits_and_for_itself() {
+    for under_way in [false, true] {
+        for (on_unknown, arrived) in [(OnUnknown::Resend, 3_000.0), (OnUnknown::Drop, 2_000.0)] {
+            let account = Account::new();
+            account.world.faults().inject(Rule::new(Account::puts(), Fault::Hang).first(1)).keep();
+            let config = MetricsConfig::default()
+                .with_on_unknown(on_unknown)
+                .with_max_jitter(Duration::ZERO);
+            let (metrics, running) = account.start(Color::Blue, config);
+            Account::between_windows().await;
+            // Three calls' worth.
+            for n in 0..3_000 {
+                metrics.counter(&format!("n{n}"), Unit::Count).unwrap().increment();
+            }
+            let case = format!("{under_way} {on_unknown:?}");
+            if under_way {
+                tokio::time::sleep(seconds(61)).await;
+                assert_eq!((puts(&account), metrics.stats().pending), (1, 3_000), "{case}");
+            }
+            let before = tokio::time::Instant::now();
+            let stats = running.stop(seconds(5)).await.stats;
+            assert!(before.elapsed() < seconds(5), "{case}: {stats:?}");
+            let all = account.world.cloudwatch_service().series(NAMESPACE);
+            let counted = all.iter().filter(|series| series.name.starts_with('n'));
+            let sum: f64 = counted.map(|series| series.sum).sum();
+            assert_eq!(sum, arrived, "{case}: {stats:?}");
+            let lost = 3_000 - arrived as u64;
+            assert_eq!((stats.dropped.total(), stats.dropped.unknown), (lost, lost), "{case}");
+            assert_eq!(stats.failed_sends.unknown, 1, "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_sends_have_to_tell_is_published_too() {
+    for (fault, times, on_unknown) in [
+        (Fault::Throttle, 3, OnUnknown::Resend),
+        (Fault::InternalError, 3, OnUnknown::Resend),
+        (Fault::LostReply, 1, OnUnknown::Drop),
+    ] {
+        let account = Account::new();
+        account.world.faults().inject(Rule::new(Account::puts(), fault).first(times)).keep();
+        let config = MetricsConfig::default().with_on_unknown(on_unknown);
+        let (metrics, running) = account.start(Color::Blue, config);
+        let level = metrics.gauge("level", Unit::Count).unwrap();
+        level.set(4.0);
+        metrics.counter("n", Unit::Count).unwrap().add(9);
+        let stats = running.stop(seconds(60)).await.stats;
+        let case = format!("{fault:?} {on_unknown:?}: {stats:?}");
+        let told = |name| account.sum(name);
+        assert_eq!(stats.failed_sends.total(), times, "{case}");
+        assert_eq!(told("MetricsFailedSends"), times as f64, "{case}");
+        assert_eq!(told("MetricsDropped"), stats.dropped.total() as f64, "{case}");
+        assert_eq!(told("MetricsResent"), stats.resent as f64, "{case}");
+        assert_eq!(told("n"), 9.0, "{case}");
+        // A level is told once in a window, whatever is sent after it.
+        assert_eq!(account.series("level")[0].count, 1.0, "{case}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_cloudwatch_delays_no_window() {
     let account = Account::new();
