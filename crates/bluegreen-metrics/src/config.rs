@@ -39,8 +39,15 @@ pub struct MetricsConfig {
     pub max_pending_bytes: usize,
     /// How many combinations of labels one metric may have. Default: 100. Each is a metric to
     /// CloudWatch, at $0.30 a month for the first 10,000. What comes later is folded into one
-    /// series whose labels all say `overflow`. At least 1.
+    /// series whose labels all say `overflow`; beyond ten sets of label names, into one whose only
+    /// label is `overflow`. At least 1.
     pub max_series: usize,
+    /// How many series all metrics together may have. Default: 10,000, which is CloudWatch's first step
+    /// of prices and $3,000 a month. Of what comes later, labels of known metrics are folded as beyond
+    /// [`max_series`](Self::max_series), and metrics of new names into `OverflowCounter`,
+    /// `OverflowGauge` and `OverflowDistribution`, by their kind. Each is published once for each of
+    /// the [`dimension_sets`](Self::dimension_sets). At least 1.
+    pub max_total_series: usize,
     /// After how long without a record a series is idle. Default: 15 minutes. One that nobody holds a
     /// handle of is then forgotten: a gauge's level is no longer sent, and memory and the place below
     /// [`max_series`](Self::max_series) are free again. Macros of the `metrics` facade hold none
@@ -99,6 +106,7 @@ impl Default for MetricsConfig {
             on_unknown: OnUnknown::Resend,
             max_pending_bytes: 16 * 1024 * 1024,
             max_series: 100,
+            max_total_series: 10_000,
             idle_ttl: Duration::from_secs(15 * 60),
             clock: Clock::system(),
         }
@@ -176,6 +184,13 @@ impl MetricsConfig {
         self
     }
 
+    /// The same with another [`max_total_series`](Self::max_total_series).
+    #[must_use]
+    pub const fn with_max_total_series(mut self, series: usize) -> Self {
+        self.max_total_series = series;
+        self
+    }
+
     /// The same with another [`idle_ttl`](Self::idle_ttl).
     #[must_use]
     pub const fn with_idle_ttl(mut self, ttl: Duration) -> Self {
@@ -233,6 +248,9 @@ impl MetricsConfig {
         }
         if self.max_series == 0 {
             return wrong("max_series", "0".to_owned(), "at least 1");
+        }
+        if self.max_total_series == 0 {
+            return wrong("max_total_series", "0".to_owned(), "at least 1");
         }
         if self.idle_ttl < Duration::from_secs(60) {
             return wrong("idle_ttl", format!("{:?}", self.idle_ttl), "at least a minute");
@@ -294,6 +312,10 @@ mod tests {
                 "max_pending_bytes of 10 does not fit: it must be at least 65536",
             ),
             (config().with_max_series(0), "max_series of 0 does not fit: it must be at least 1"),
+            (
+                config().with_max_total_series(0),
+                "max_total_series of 0 does not fit: it must be at least 1",
+            ),
             (
                 config().with_max_calls_per_second(501),
                 "max_calls_per_second of 501 does not fit: it must be from 1 to 500",

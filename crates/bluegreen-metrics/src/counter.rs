@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::amount::{Amount, Taken};
+use crate::own_metrics::OVERFLOW_COUNTER;
 use crate::series::Cell;
 use crate::shard::Sharded;
 
@@ -57,6 +58,7 @@ impl CounterCell {
 
 impl Cell for CounterCell {
     const KIND: &'static str = "a counter";
+    const OVERFLOW: &'static str = OVERFLOW_COUNTER;
     type Reading = u64;
 
     fn make(_: &Arc<Self>) -> Self {

@@ -97,6 +97,11 @@ impl Labels {
         Self(vec![(name.to_owned(), adapt(value, VALUE_LIMIT))])
     }
 
+    /// Where even the names were too many.
+    pub(crate) fn overflow() -> Self {
+        Self::one(OVERFLOW, OVERFLOW)
+    }
+
     /// The same names, without the values that were too many.
     pub(crate) fn folded(&self) -> Self {
         Self(self.0.iter().map(|(name, _)| (name.clone(), OVERFLOW.to_owned())).collect())

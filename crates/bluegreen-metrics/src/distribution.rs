@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::amount::{Amount, Taken};
 use crate::bucket::{OCTAVES, PER_OCTAVE, Place};
 use crate::counter::CounterCell;
+use crate::own_metrics::OVERFLOW_DISTRIBUTION;
 use crate::series::Cell;
 use crate::shard::{Sharded, Writer};
 
@@ -114,6 +115,7 @@ impl DistributionCell {
 
 impl Cell for DistributionCell {
     const KIND: &'static str = "a distribution";
+    const OVERFLOW: &'static str = OVERFLOW_DISTRIBUTION;
     type Reading = Reading;
 
     fn make(refused: &Arc<CounterCell>) -> Self {

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::amount::{Amount, Taken};
 use crate::counter::CounterCell;
+use crate::own_metrics::OVERFLOW_GAUGE;
 use crate::series::Cell;
 
 /// A level that goes up and down: connections open, messages waiting.
@@ -79,6 +80,7 @@ impl GaugeCell {
 
 impl Cell for GaugeCell {
     const KIND: &'static str = "a gauge";
+    const OVERFLOW: &'static str = OVERFLOW_GAUGE;
     type Reading = ();
 
     fn make(refused: &Arc<CounterCell>) -> Self {

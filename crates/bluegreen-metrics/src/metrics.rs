@@ -17,7 +17,7 @@ use crate::own_metrics::{OwnMetrics, check_not_reserved};
 use crate::pending::Pending;
 use crate::publisher::Timing;
 use crate::put::Put;
-use crate::registry::{Naming, Registry};
+use crate::registry::{Caps, Naming, Registry};
 use crate::series::Cell;
 use crate::sink::Sink;
 use crate::stats::Counts;
@@ -111,7 +111,8 @@ impl Metrics {
             resolutions: config.resolutions,
             for_logs: transport == Transport::Logs,
         };
-        let registry = Arc::new(Registry::new(naming, config.max_series));
+        let caps = Caps { of_metric: config.max_series, in_all: config.max_total_series };
+        let registry = Arc::new(Registry::new(naming, caps));
         let counts = Arc::new(Counts::new(OwnMetrics::of(&registry)));
         let pending = Arc::new(Mutex::new(Pending::new(config.max_pending_bytes)));
         let metrics = Self {

@@ -18,6 +18,10 @@ const REFUSED: &str = "MetricsRefused";
 const FOLDED: &str = "MetricsFolded";
 /// The label that tells drops of one cause from those of another.
 const CAUSE: &str = "Cause";
+/// What is recorded under too many names.
+pub(crate) const OVERFLOW_COUNTER: &str = "OverflowCounter";
+pub(crate) const OVERFLOW_GAUGE: &str = "OverflowGauge";
+pub(crate) const OVERFLOW_DISTRIBUTION: &str = "OverflowDistribution";
 /// Events of level ERROR, by target.
 pub(crate) const ERROR_EVENTS: &str = "ErrorEvents";
 
@@ -57,9 +61,17 @@ pub(crate) fn is_own(name: &str) -> bool {
 
 /// Keeps a caller's metrics out of those that this crate publishes and reads.
 pub(crate) fn check_not_reserved(name: &str) -> Result<(), MetricsError> {
-    const OF_LAYERS: [&str; 5] =
-        [REQUEST_COUNT, ERROR_COUNT, REQUEST_LATENCY, IN_FLIGHT, ERROR_EVENTS];
-    if OF_LAYERS.contains(&name) || is_own(name) {
+    const OTHERS: [&str; 8] = [
+        REQUEST_COUNT,
+        ERROR_COUNT,
+        REQUEST_LATENCY,
+        IN_FLIGHT,
+        ERROR_EVENTS,
+        OVERFLOW_COUNTER,
+        OVERFLOW_GAUGE,
+        OVERFLOW_DISTRIBUTION,
+    ];
+    if OTHERS.contains(&name) || is_own(name) {
         let bound = "none of the metrics that this crate publishes itself";
         return Err(MetricsError::Name { field: "metric", found: name.to_owned(), bound });
     }

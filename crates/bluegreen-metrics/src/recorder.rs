@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use ::metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString};
@@ -34,13 +34,18 @@ struct Inner {
     counters: Known<CounterCell>,
     gauges: Known<GaugeCell>,
     distributions: Known<DistributionCell>,
-    failed: RwLock<HashMap<String, ()>>,
+    failed: RwLock<HashSet<String>>,
 }
 
 /// The series of keys seen before, so that a macro without a handle costs one look. They are held
 /// weakly, so that an idle one can be forgotten. Folded series are not kept: their number has no
 /// bound.
 type Known<C> = RwLock<HashMap<Key, Weak<C>>>;
+
+/// Keys that are found again by a look, of each kind; those beyond are registered each time.
+const MOST_KNOWN: usize = 20_000;
+/// Metrics that are named in the log as not recorded.
+const MOST_FAILED: usize = 1_000;
 
 impl Recorder {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
@@ -87,18 +92,26 @@ impl Recorder {
                 // Before it grows: what was forgotten meanwhile makes room.
                 known.retain(|_, cell| cell.strong_count() > 0);
             }
-            known.insert(key.to_retained(), Arc::downgrade(&registered.cell));
+            // Labels that are adapted or left out make many keys of one series.
+            if known.len() < MOST_KNOWN {
+                known.insert(key.to_retained(), Arc::downgrade(&registered.cell));
+            }
         }
         Ok(registered.cell)
     }
 
     fn tell(&self, name: &str, error: &MetricsError) {
         let failed = &self.inner.failed;
-        if failed.read().unwrap_or_else(PoisonError::into_inner).contains_key(name) {
+        if failed.read().unwrap_or_else(PoisonError::into_inner).contains(name) {
             return;
         }
-        tracing::warn!(metric = name, %error, "a metric is not recorded");
-        failed.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), ());
+        let mut failed = failed.write().unwrap_or_else(PoisonError::into_inner);
+        let first = failed.len() < MOST_FAILED && failed.insert(name.to_owned());
+        drop(failed);
+        // Noted before: who hears it may record the same metric.
+        if first {
+            tracing::warn!(metric = name, %error, "a metric is not recorded");
+        }
     }
 }
 

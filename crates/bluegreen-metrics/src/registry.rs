@@ -1,6 +1,7 @@
 //! All series of a process. Registering takes a lock; recording never comes here.
 
 use std::any::Any;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,17 +15,20 @@ use crate::series::{Cell, SeriesId, Targets};
 use crate::watched::{Watched, WatchedCell};
 use crate::{DimensionSet, MetricsError, Resolution, Unit};
 
+mod caps;
 mod remembered;
 mod routes;
 
+pub(crate) use caps::Caps;
 pub(crate) use routes::Routes;
 
+use caps::Overflowing;
 use remembered::Remembered;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
     naming: Naming,
-    max_series: usize,
+    caps: Caps,
     refused: Arc<CounterCell>,
     folded: Arc<CounterCell>,
     inner: Mutex<Inner>,
@@ -50,6 +54,10 @@ struct Inner {
     requests: Vec<Arc<SeriesId>>,
     routes: Option<Arc<Routes>>,
     remembered: Remembered,
+    /// How many series count for the cap of all.
+    counted: usize,
+    /// Whether it was said that there are too many names.
+    told: bool,
     /// Not yet picked up by the collector.
     new: Vec<Box<dyn Watched>>,
 }
@@ -62,13 +70,25 @@ struct Family {
     series: HashMap<Labels, Member>,
     /// What sets without labels make of all series together.
     totals: Vec<Arc<SeriesId>>,
-    warned: bool,
+    /// How many series count for the caps.
+    counted: usize,
+    /// Whether it was said that there are too many combinations of labels.
+    told: bool,
 }
 
 #[derive(Debug)]
 struct Member {
     cell: Arc<dyn Any + Send + Sync>,
     targets: Targets,
+    counts: Counts,
+}
+
+/// Whether a series counts for the caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Yes,
+    /// It takes what is too many, or is our own.
+    No,
 }
 
 /// A metric of CloudWatch, and what is recorded for it.
@@ -91,13 +111,6 @@ pub(crate) struct Registered<C> {
     pub(crate) folded: bool,
 }
 
-/// A metric that has got too many combinations of labels, just now.
-#[derive(Debug)]
-struct Overflowing {
-    /// The label with the most different values: the one that ran away.
-    label: String,
-}
-
 impl Naming {
     pub(crate) fn resolution_of(&self, name: &str) -> Resolution {
         // What is told of a request goes together, by the name that can be chosen for.
@@ -108,9 +121,9 @@ impl Naming {
 }
 
 impl Registry {
-    pub(crate) fn new(naming: Naming, max_series: usize) -> Self {
+    pub(crate) fn new(naming: Naming, caps: Caps) -> Self {
         let (refused, folded, inner) = Default::default();
-        Self { naming, max_series, refused, folded, inner }
+        Self { naming, caps, refused, folded, inner }
     }
 
     /// The series of that name and labels, made if it is new.
@@ -125,13 +138,8 @@ impl Registry {
         }
         let (registered, overflowing) = self.look_up(name, unit, labels)?;
         // Not with the lock held: who hears it may record.
-        if let Some(Overflowing { label }) = overflowing {
-            tracing::warn!(
-                metric = name,
-                label,
-                max_series = self.max_series,
-                "a metric has too many combinations of labels: further ones go into one series"
-            );
+        if let Some(overflowing) = overflowing {
+            overflowing.tell(name, self.caps);
         }
         Ok(registered)
     }
@@ -143,51 +151,111 @@ impl Registry {
         labels: Labels,
     ) -> Result<(Registered<C>, Option<Overflowing>), MetricsError> {
         let mut inner = self.lock();
-        let Inner { families, units, remembered, new, .. } = &mut *inner;
-        let described = units.get(name).copied();
-        let family =
-            families.entry(name.to_owned()).or_insert_with(|| Family::new(C::KIND, described));
+        let inner = &mut *inner;
+        let full = inner.counted >= self.caps.in_all;
+        let Some(family) = inner.families.get(name) else {
+            if full {
+                return Ok(self.fold_name(inner));
+            }
+            let cell = self.add_or_resume(inner, name, unit, labels, Counts::Yes);
+            return Ok((Registered { cell, folded: false }, None));
+        };
         family.check(name, C::KIND, unit)?;
         if let Some(cell) = family.get(&labels) {
             return Ok((Registered { cell, folded: false }, None));
         }
-        let folded = !labels.is_empty() && family.series.len() >= self.max_series;
-        let overflowing = if folded { self.fold(family) } else { None };
-        let labels = if folded { labels.folded() } else { labels };
-        let cell = match family.get(&labels) {
-            Some(cell) => cell,
-            None => {
-                let cell = match remembered.take(C::KIND, name, &labels) {
-                    Some(left) => C::resume(&self.refused, left),
-                    None => C::make(&self.refused),
-                };
-                self.add(name, family, labels, Arc::new(cell), new)
+        let full = full || family.counted >= self.caps.of_metric;
+        if full && !labels.is_empty() {
+            return Ok(self.fold_labels(inner, name, &labels));
+        }
+        let cell = self.add_or_resume(inner, name, unit, labels, Counts::Yes);
+        Ok((Registered { cell, folded: false }, None))
+    }
+
+    fn fold_labels<C: Cell>(
+        &self,
+        inner: &mut Inner,
+        name: &str,
+        labels: &Labels,
+    ) -> (Registered<C>, Option<Overflowing>) {
+        self.folded.added.add(1);
+        let mut overflowing = None;
+        let mut into = labels.folded();
+        if let Some(family) = inner.families.get_mut(name) {
+            if !std::mem::replace(&mut family.told, true) {
+                let label = family.runaway_label(labels).to_owned();
+                overflowing = Some(Overflowing::Labels { label });
             }
+            let shapes = family.series.len() - family.counted;
+            into = caps::folded(labels, |labels| family.series.contains_key(labels), shapes);
+        }
+        let cell = self.get_or_add(inner, name, None, into, Counts::No);
+        (Registered { cell, folded: true }, overflowing)
+    }
+
+    /// The metric that takes what has too many names.
+    fn fold_name<C: Cell>(&self, inner: &mut Inner) -> (Registered<C>, Option<Overflowing>) {
+        self.folded.added.add(1);
+        let first = !std::mem::replace(&mut inner.told, true);
+        let none = Some(Unit::None);
+        let cell = self.get_or_add(inner, C::OVERFLOW, none, Labels::default(), Counts::No);
+        (Registered { cell, folded: true }, first.then_some(Overflowing::Names))
+    }
+
+    fn get_or_add<C: Cell>(
+        &self,
+        inner: &mut Inner,
+        name: &str,
+        unit: Option<Unit>,
+        labels: Labels,
+        counts: Counts,
+    ) -> Arc<C> {
+        let known = inner.families.get(name).and_then(|family| family.get(&labels));
+        known.unwrap_or_else(|| self.add_or_resume(inner, name, unit, labels, counts))
+    }
+
+    /// A new series, which goes on from what a forgotten one left.
+    fn add_or_resume<C: Cell>(
+        &self,
+        inner: &mut Inner,
+        name: &str,
+        unit: Option<Unit>,
+        labels: Labels,
+        counts: Counts,
+    ) -> Arc<C> {
+        let cell = match inner.remembered.take(C::KIND, name, &labels) {
+            Some(left) => C::resume(&self.refused, left),
+            None => C::make(&self.refused),
         };
-        Ok((Registered { cell, folded }, overflowing))
+        self.add(inner, name, unit, labels, Arc::new(cell), counts)
     }
 
     /// Publishes a count of our own, to which no cap applies.
     pub(crate) fn adopt(&self, name: &str, labels: Labels, cell: &Arc<CounterCell>) {
-        let mut inner = self.lock();
-        let Inner { families, new, .. } = &mut *inner;
-        let family = families
-            .entry(name.to_owned())
-            .or_insert_with(|| Family::new(CounterCell::KIND, Some(Unit::Count)));
-        self.add(name, family, labels, Arc::clone(cell), new);
+        let (mut inner, cell) = (self.lock(), Arc::clone(cell));
+        self.add(&mut inner, name, Some(Unit::Count), labels, cell, Counts::No);
     }
 
     fn add<C: Cell>(
         &self,
+        inner: &mut Inner,
         name: &str,
-        family: &mut Family,
+        unit: Option<Unit>,
         labels: Labels,
         cell: Arc<C>,
-        new: &mut Vec<Box<dyn Watched>>,
+        counts: Counts,
     ) -> Arc<C> {
+        let Inner { families, units, new, counted, .. } = inner;
+        let family = families
+            .entry(name.to_owned())
+            .or_insert_with(|| Family::new(C::KIND, unit.or_else(|| units.get(name).copied())));
         let targets = self.targets(name, &labels, &family.unit, &mut family.totals, &[]);
         let (same, kept) = (Arc::clone(&cell), Arc::clone(&targets));
-        family.series.insert(labels.clone(), Member { cell: same, targets: kept });
+        family.series.insert(labels.clone(), Member { cell: same, targets: kept, counts });
+        if counts == Counts::Yes {
+            family.counted += 1;
+            *counted += 1;
+        }
         new.push(Box::new(WatchedCell::new(name, labels, targets, Arc::clone(&cell))));
         cell
     }
@@ -223,12 +291,6 @@ impl Registry {
         targets.into()
     }
 
-    fn fold(&self, family: &mut Family) -> Option<Overflowing> {
-        self.folded.added.add(1);
-        let first = !std::mem::replace(&mut family.warned, true);
-        first.then(|| Overflowing { label: family.most_various_label().to_owned() })
-    }
-
     /// Takes a series out that nobody but the caller holds; gives it back when somebody does.
     pub(crate) fn forget<C: Cell>(
         &self,
@@ -242,19 +304,26 @@ impl Registry {
 
     fn take_out<C: Cell>(&self, name: &str, labels: &Labels, cell: Arc<C>) -> Result<C, Arc<C>> {
         let mut inner = self.lock();
-        let Inner { families, remembered, .. } = &mut *inner;
+        let Inner { families, remembered, counted, .. } = &mut *inner;
         let Some(family) = families.get_mut(name) else { return Err(cell) };
-        let Some(Member { cell: own, targets }) = family.series.remove(labels) else {
+        let Some(Member { cell: own, targets, counts }) = family.series.remove(labels) else {
             return Err(cell);
         };
         drop(own);
         // Who got hold of it since the look keeps it alive, and it its place.
         let cell = Arc::try_unwrap(cell).inspect_err(|cell| {
             let cell = Arc::clone(cell);
-            family.series.insert(labels.clone(), Member { cell, targets });
+            family.series.insert(labels.clone(), Member { cell, targets, counts });
         })?;
         if let Some(left) = cell.left() {
             remembered.keep(C::KIND, name, labels, left);
+        }
+        if counts == Counts::Yes {
+            family.counted -= 1;
+            *counted -= 1;
+        }
+        if family.series.is_empty() {
+            families.remove(name);
         }
         Ok(cell)
     }
@@ -266,7 +335,10 @@ impl Registry {
             // The first unit stays: data in two units would be two metrics.
             let _ = family.unit.set(unit);
         }
-        inner.units.entry(name.to_owned()).or_insert(unit);
+        // Names have no end either.
+        if inner.units.len() < self.caps.in_all {
+            inner.units.entry(name.to_owned()).or_insert(unit);
+        }
     }
 
     /// The series that came since the last call.
@@ -314,7 +386,8 @@ impl Registry {
 impl Family {
     fn new(kind: &'static str, unit: Option<Unit>) -> Self {
         let unit = Arc::new(unit.map_or_else(OnceLock::new, OnceLock::from));
-        Self { kind, unit, series: HashMap::new(), totals: Vec::new(), warned: false }
+        let (series, totals) = Default::default();
+        Self { kind, unit, series, totals, counted: 0, told: false }
     }
 
     fn get<C: Cell>(&self, labels: &Labels) -> Option<Arc<C>> {
@@ -341,12 +414,17 @@ impl Family {
         }
     }
 
-    fn most_various_label(&self) -> &str {
-        let mut values: HashMap<&str, HashSet<&str>> = HashMap::new();
-        for (name, value) in self.series.keys().flat_map(Labels::iter) {
-            values.entry(name).or_default().insert(value);
-        }
-        let most = values.into_iter().max_by_key(|(_, values)| values.len());
+    /// The label that made the metric too many series: of those asked for the one with the most
+    /// values, and of two the one that fewer series have, as where the names themselves vary.
+    fn runaway_label<'a>(&self, asked: &'a Labels) -> &'a str {
+        let variety = |(name, asked): &(String, String)| {
+            let all = self.series.keys().flat_map(Labels::iter);
+            let same_name = all.filter(|(own, _)| own == name);
+            let values: Vec<_> = same_name.map(|(_, value)| value).collect();
+            let distinct: HashSet<_> = values.iter().copied().chain([asked]).collect();
+            (distinct.len(), Reverse(values.len()))
+        };
+        let most = asked.iter().max_by_key(|label| variety(label));
         most.map_or("", |(name, _)| name)
     }
 }
@@ -359,4 +437,4 @@ fn conflict(metric: &str, registered: &'static str, wanted: &'static str) -> Met
 mod tests;
 
 #[cfg(test)]
-pub(crate) use tests::naming;
+pub(crate) use tests::{caps, naming};

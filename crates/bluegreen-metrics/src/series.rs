@@ -38,6 +38,8 @@ impl SeriesId {
 /// A kind of series: what callers record in, and how the collector reads it.
 pub(crate) trait Cell: Debug + Send + Sync + Sized + 'static {
     const KIND: &'static str;
+    /// The metric that takes what is recorded under too many names.
+    const OVERFLOW: &'static str;
     /// What the collector has taken so far.
     type Reading: Debug + Default + Send;
 

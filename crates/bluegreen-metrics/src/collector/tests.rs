@@ -7,7 +7,7 @@ use crate::dimensions::Labels;
 use crate::distribution::DistributionCell;
 use crate::gauge::GaugeCell;
 use crate::point::Samples;
-use crate::registry::naming;
+use crate::registry::{caps, naming};
 use crate::requests::Ending;
 use crate::series::Cell;
 
@@ -16,7 +16,7 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 fn collector_of(sets: &[DimensionSet]) -> (Arc<Registry>, Collector) {
-    let registry = Arc::new(Registry::new(naming(sets), 10));
+    let registry = Arc::new(Registry::new(naming(sets), caps(10)));
     let both = [Resolution::Minute, Resolution::Second];
     let ttl = Duration::from_secs(180);
     let collector = Collector::new(Arc::clone(&registry), both, ttl, 150, at(90));

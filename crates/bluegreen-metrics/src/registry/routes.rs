@@ -1,11 +1,12 @@
 //! The requests of each route.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use arc_swap::ArcSwap;
 
-use super::Registry;
+use super::caps::Overflowing;
+use super::{Inner, Registry};
 use crate::dimensions::Labels;
 use crate::requests::{
     ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY, RequestsCell, RequestsReading,
@@ -15,11 +16,13 @@ use crate::watched::{RequestTargets, Silence, WatchedRequests};
 use crate::{DimensionSet, Unit};
 
 /// The label that tells routes apart.
-const ROUTE: &str = "Route";
+pub(super) const ROUTE: &str = "Route";
 /// What it says of requests without a route.
 const UNMATCHED: &str = "unmatched";
 /// What it says of routes beyond the cap.
 const OVERFLOW: &str = "overflow";
+/// How many metrics a route is published as.
+const METRICS: usize = 4;
 
 /// Looked up without a lock; a new route copies the table.
 #[derive(Debug)]
@@ -38,45 +41,58 @@ impl Routes {
 
     /// The requests of one route.
     pub(crate) fn of(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
-        let known = self.by_route.load();
-        if let Some(cell) = known.get(route.unwrap_or(UNMATCHED)) {
+        let name = route.unwrap_or(UNMATCHED);
+        if let Some(cell) = self.by_route.load().get(name) {
             return Arc::clone(cell);
         }
-        // Nothing is kept of what is beyond the cap: its number has no bound.
-        match route {
-            Some(route) if known.len() >= registry.max_series => self.overflow(route, registry),
-            route => self.add(route.unwrap_or(UNMATCHED), registry),
+        // Routes are never forgotten: once some were too many, all further ones are.
+        if let (Some(_), Some(overflow)) = (route, self.overflow.get()) {
+            registry.folded.added.add(1);
+            return Arc::clone(overflow);
         }
+        self.add(route, registry)
     }
 
     #[cold]
-    fn add(&self, route: &str, registry: &Registry) -> Arc<RequestsCell> {
+    fn add(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
+        let name = route.unwrap_or(UNMATCHED);
         let mut inner = registry.lock();
-        // Another thread may have come first.
+        // Another thread may have come first, with this route or with the last that fits.
         let known = self.by_route.load_full();
-        if let Some(cell) = known.get(route) {
+        if let Some(cell) = known.get(name) {
             return Arc::clone(cell);
         }
-        let cell = registry.watch_requests(&mut inner, &Labels::one(ROUTE, route), Silence::Keep);
+        let caps = registry.caps;
+        let full = known.len() >= caps.of_metric || inner.counted >= caps.in_all;
+        // Requests without a route are one series, so that it cannot be one too many.
+        if full && route.is_some() {
+            return self.overflow(name, inner, registry);
+        }
+        inner.counted += METRICS;
+        let cell = registry.watch_requests(&mut inner, &Labels::one(ROUTE, name), Silence::Keep);
         let mut more = HashMap::clone(&known);
-        more.insert(route.into(), Arc::clone(&cell));
+        more.insert(name.into(), Arc::clone(&cell));
         self.by_route.store(Arc::new(more));
         cell
     }
 
-    fn overflow(&self, route: &str, registry: &Registry) -> Arc<RequestsCell> {
+    fn overflow(
+        &self,
+        first: &str,
+        mut inner: MutexGuard<'_, Inner>,
+        registry: &Registry,
+    ) -> Arc<RequestsCell> {
         registry.folded.added.add(1);
-        let overflow = self.overflow.get_or_init(|| {
-            tracing::warn!(
-                label = ROUTE,
-                first = route,
-                max_series = registry.max_series,
-                "there are too many routes: further ones go into one series"
-            );
-            let mut inner = registry.lock();
-            registry.watch_requests(&mut inner, &Labels::one(ROUTE, OVERFLOW), Silence::Keep)
-        });
-        Arc::clone(overflow)
+        if let Some(overflow) = self.overflow.get() {
+            return Arc::clone(overflow);
+        }
+        let labels = Labels::one(ROUTE, OVERFLOW);
+        let overflow = registry.watch_requests(&mut inner, &labels, Silence::Keep);
+        // Set nowhere else, and here with the lock held.
+        let overflow = Arc::clone(self.overflow.get_or_init(|| overflow));
+        drop(inner);
+        Overflowing::Routes.tell(first, registry.caps);
+        overflow
     }
 }
 
@@ -96,7 +112,7 @@ impl Registry {
 
     fn watch_requests(
         &self,
-        inner: &mut super::Inner,
+        inner: &mut Inner,
         labels: &Labels,
         silence: Silence,
     ) -> Arc<RequestsCell> {

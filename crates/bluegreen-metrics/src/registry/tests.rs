@@ -15,8 +15,12 @@ pub(crate) fn naming(sets: &[DimensionSet]) -> Naming {
     }
 }
 
+pub(crate) const fn caps(of_metric: usize) -> Caps {
+    Caps { of_metric, in_all: 1_000 }
+}
+
 fn registry(max_series: usize) -> Registry {
-    Registry::new(naming(&[DimensionSet::color().with_labels()]), max_series)
+    Registry::new(naming(&[DimensionSet::color().with_labels()]), caps(max_series))
 }
 
 fn labels(value: &str) -> Labels {
@@ -82,10 +86,93 @@ fn the_label_that_ran_away_is_named_once() {
     let registry = registry(3);
     let ask = |user: &str| {
         let labels = Labels::checked("m", &[("queue", "a"), ("user", user)]).unwrap();
-        registry.look_up::<CounterCell>("m", None, labels).unwrap().1.map(|over| over.label)
+        registry.look_up::<CounterCell>("m", None, labels).unwrap().1
     };
-    let told: Vec<_> = (0..6).map(|user| ask(&user.to_string())).collect();
-    assert_eq!(told, [None, None, None, Some("user".to_owned()), None, None]);
+    let told: Vec<_> = (0..6).filter_map(|user| ask(&user.to_string())).collect();
+    assert_eq!(told, [Overflowing::Labels { label: "user".to_owned() }]);
+}
+
+#[test]
+fn names_of_labels_that_run_away_are_folded_and_named_too() {
+    let registry = registry(100);
+    let mut told = Vec::new();
+    for n in 0..20_000 {
+        let name = format!("label-{n}");
+        let labels = Labels::checked("m", &[("queue", "a"), (&name, "x")]).unwrap();
+        let (made, overflowing) = registry.look_up::<CounterCell>("m", None, labels).unwrap();
+        made.cell.added.add(1);
+        told.extend(overflowing);
+    }
+    assert_eq!(told, [Overflowing::Labels { label: "label-100".to_owned() }]);
+    // Those of the cap, ten that keep their names, and one for all others.
+    assert_eq!(published(&registry).len(), 111);
+    let rest = registry.register::<CounterCell>("m", None, Labels::overflow()).unwrap().cell;
+    assert_eq!(rest.total(), 20_000 - 110);
+    assert_eq!(registry.folded().total(), 20_000 - 100);
+}
+
+#[test]
+fn names_of_metrics_that_run_away_are_folded_by_kind_and_make_room_when_forgotten() {
+    let caps = Caps { of_metric: 100, in_all: 10 };
+    let registry = Registry::new(naming(&[DimensionSet::color().with_labels()]), caps);
+    let counter = |name: &str| {
+        let none = Labels::default();
+        registry.look_up::<CounterCell>(name, Some(Unit::Bytes), none).unwrap()
+    };
+    let mut told = Vec::new();
+    for n in 0..1_000 {
+        let (made, overflowing) = counter(&n.to_string());
+        assert_eq!(made.folded, n >= 10);
+        told.extend(overflowing);
+    }
+    assert_eq!(told, [Overflowing::Names]);
+    let gauge = registry.register::<GaugeCell>("another", None, Labels::default()).unwrap();
+    assert!(gauge.folded);
+    assert_eq!(registry.folded().total(), 991);
+    assert_eq!(published(&registry).len(), 12);
+    // Labels of a known name are beyond the cap of all, too.
+    let labeled = registry.register::<CounterCell>("1", None, labels("a")).unwrap();
+    assert!(labeled.folded);
+    drop(registry.take_new());
+    let one = counter("1").0.cell;
+    registry.forget("1", &Labels::default(), one).unwrap();
+    assert!(!counter("now there is room").0.folded);
+    assert!(counter("and now there is none").0.folded);
+}
+
+#[test]
+fn a_name_of_which_all_was_forgotten_leaves_nothing_behind() {
+    let registry = registry(10);
+    for n in 0..10_000 {
+        let name = n.to_string();
+        let cell = registry.register::<CounterCell>(&name, None, labels("a")).unwrap();
+        assert!(!cell.folded);
+        drop(registry.take_new());
+        registry.forget(&name, &labels("a"), cell.cell).unwrap();
+    }
+    assert_eq!(registry.lock().families.len(), 0);
+    assert_eq!(registry.lock().counted, 0);
+}
+
+#[test]
+fn threads_that_meet_at_the_last_route_keep_to_the_cap() {
+    for _ in 0..50 {
+        let registry = registry(3);
+        let routes = registry.routes();
+        let all_here = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let (routes, registry, all_here) = (&routes, &registry, &all_here);
+                scope.spawn(move || {
+                    all_here.wait();
+                    routes.of(Some(&n.to_string()), registry).start();
+                });
+            }
+        });
+        let counts = published(&registry).into_iter().filter(|id| id.starts_with("RequestCount"));
+        assert_eq!(counts.count(), 1 + 3 + 1);
+        assert_eq!(registry.folded().total(), 5);
+    }
 }
 
 #[test]
@@ -105,7 +192,7 @@ fn a_description_gives_its_unit_to_labeled_series_before_and_after() {
 fn each_declared_set_is_a_metric_and_totals_are_shared() {
     let color = DimensionSet::color();
     let sets = [color.with_labels(), color, color.with_instance()];
-    let registry = Registry::new(naming(&sets), 10);
+    let registry = Registry::new(naming(&sets), caps(10));
     for value in ["a", "b"] {
         registry.register::<CounterCell>("m", None, labels(value)).unwrap();
     }
@@ -119,7 +206,7 @@ fn each_declared_set_is_a_metric_and_totals_are_shared() {
 #[test]
 fn the_color_as_a_whole_has_requests_whatever_is_declared() {
     let instance = DimensionSet::color().with_instance();
-    let registry = Registry::new(naming(&[instance]), 10);
+    let registry = Registry::new(naming(&[instance]), caps(10));
     let routes = registry.routes();
     assert!(Arc::ptr_eq(&routes, &registry.routes()));
     routes.of(Some("/orders"), &registry);

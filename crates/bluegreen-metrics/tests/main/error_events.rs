@@ -63,28 +63,3 @@ async fn errors_of_many_threads_are_all_counted() {
     let expected = ["t", "u"].map(|target| (target.to_owned(), 8_000.0));
     assert_eq!(told(&account, "blue"), expected);
 }
-
-/// The warning of a cap is given while a metric is being registered: a layer that counts warnings
-/// through the same registry must not wait for itself.
-#[tokio::test(start_paused = true)]
-async fn a_layer_that_records_what_the_registry_says_does_not_wait_for_itself() {
-    struct Recording(Metrics);
-    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Recording {
-        fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-            self.0.counter("events", bluegreen_metrics::Unit::Count).unwrap().increment();
-        }
-    }
-    let account = Account::new();
-    let (metrics, running) =
-        account.start(Color::Blue, MetricsConfig::default().with_max_series(1));
-    let subscriber = tracing_subscriber::registry().with(Recording(metrics.clone()));
-    tracing::subscriber::with_default(subscriber, || {
-        for queue in ["a", "b", "c"] {
-            let labels = [("queue", queue)];
-            let unit = bluegreen_metrics::Unit::Count;
-            metrics.counter_with("n", unit, &labels).unwrap().increment();
-        }
-    });
-    running.stop(seconds(5)).await;
-    assert_eq!(account.sum("events"), 1.0, "one warning of one cap");
-}

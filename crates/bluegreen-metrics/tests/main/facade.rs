@@ -156,3 +156,34 @@ async fn totals_and_levels_go_on_from_where_they_were_after_the_series_was_forgo
     let expected = [(0, 10.0), (60, 10.0), (600, 1.0), (660, 1.0), (1_200, -4.0)];
     assert_eq!(account.read("set", "Sum", 60).await, expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_that_run_away_are_folded_by_kind_and_lose_no_record() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_max_total_series(60);
+    let (metrics, running) = account.start(Color::Blue, config);
+    ::metrics::with_local_recorder(&metrics.recorder(), || {
+        for n in 0..5_000 {
+            ::metrics::counter!(format!("counter-{n}")).increment(1);
+            ::metrics::gauge!(format!("gauge-{n}")).set(7.0);
+            ::metrics::histogram!(format!("histogram-{n}")).record(2.0);
+        }
+        for n in 0..5_000 {
+            ::metrics::counter!("counter-0", format!("label-{n}") => "x").increment(1);
+        }
+    });
+    let report = running.stop(seconds(5)).await;
+    let of = |name: &str| {
+        let all = account.world.cloudwatch_service().series(NAMESPACE).into_iter();
+        let sums = all.filter(|series| series.name.starts_with(name)).map(|series| series.sum);
+        sums.collect::<Vec<_>>()
+    };
+    // A third of the cap each, and what took the rest.
+    assert_eq!((of("counter-").len(), of("OverflowCounter")), (20 + 11, vec![4_980.0]));
+    assert_eq!(of("counter-").iter().sum::<f64>(), 20.0 + 5_000.0);
+    assert_eq!((of("gauge-").len(), of("OverflowGauge")), (20, vec![7.0]));
+    assert_eq!((of("histogram-").len(), of("OverflowDistribution")), (20, vec![9_960.0]));
+    assert_eq!(report.stats.folded, 3 * 4_980 + 5_000);
+    assert_eq!(account.sum("MetricsFolded"), report.stats.folded as f64);
+    assert_eq!(report.stats.failed_sends.total(), 0);
+}
