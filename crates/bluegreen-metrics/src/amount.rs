@@ -25,7 +25,7 @@ impl Amount {
     /// Both in one. Amounts of one metric are of one kind.
     pub(crate) fn join(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Sum(one), Self::Sum(other)) => Self::Sum(one.wrapping_add(other)),
+            (Self::Sum(one), Self::Sum(other)) => Self::Sum(one.saturating_add(other)),
             (Self::Values(one), Self::Values(other)) => Self::Values(one.join(other)),
             (Self::Levels(mut levels), Self::Levels(others)) => {
                 levels.extend(others);

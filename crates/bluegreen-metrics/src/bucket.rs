@@ -2,8 +2,8 @@
 //!
 //! A bucket is at most 1/128 (0.79 %) wider than its lower edge, so that the mean of its values
 //! lies within 1 % of each of them. The place is cut out of the bits of the float: the exponent
-//! names the doubling, the next 7 bits the bucket, and the 32 bits after them the offset within it,
-//! whose sum gives the mean of the bucket to 2⁻³⁹ of a value.
+//! names the doubling, the next 7 bits the bucket, and the 28 bits after them the offset within it,
+//! whose sum gives the mean of the bucket to 2⁻³⁵ of a value.
 
 /// Doublings covered.
 pub(crate) const OCTAVES: usize = 70;
@@ -17,7 +17,8 @@ pub(crate) const TOO_LARGE: f64 = (1u64 << 40) as f64;
 
 const SUB_BITS: u32 = 7;
 const MANTISSA_BITS: u32 = 52;
-const OFFSET_BITS: u32 = 32;
+/// So few that the sum of a bucket's offsets has room for 2³⁶ records in a window.
+const OFFSET_BITS: u32 = 28;
 const BELOW_SUB: u32 = MANTISSA_BITS - SUB_BITS;
 /// The biased exponent of [`SMALLEST`].
 const FIRST_EXPONENT: usize = 1023 - 30;
@@ -29,7 +30,7 @@ pub(crate) enum Place {
     Refused,
     /// Zero, or too small to be told from it.
     Zero,
-    /// A bucket, and how far into it: 32 bits of the bucket's width.
+    /// A bucket, and how far into it: 28 bits of the bucket's width.
     Bucket { octave: usize, sub: usize, offset: u64 },
 }
 
@@ -75,15 +76,15 @@ pub(crate) fn upper_edge(index: usize) -> f64 {
 }
 
 /// The sum of `count` values of a bucket whose offsets add up to `offsets`.
-pub(crate) fn sum(index: usize, count: u64, offsets: u64) -> f64 {
+pub(crate) fn sum(index: usize, count: u64, offsets: u128) -> f64 {
     let low = lower_edge(index);
     let width = upper_edge(index) - low;
     count as f64 * low + offsets as f64 / (1u64 << OFFSET_BITS) as f64 * width
 }
 
 /// The largest sum of offsets that `count` values of a bucket can have.
-pub(crate) const fn most_offsets(count: u64) -> u64 {
-    count.saturating_mul((1 << OFFSET_BITS) - 1)
+pub(crate) const fn most_offsets(count: u64) -> u128 {
+    count as u128 * ((1 << OFFSET_BITS) - 1)
 }
 
 #[cfg(test)]
@@ -109,7 +110,7 @@ mod tests {
             (1.5, Place::Bucket { octave: 30, sub: 64, offset: 0 }),
             (
                 TOO_LARGE.next_down(),
-                Place::Bucket { octave: 69, sub: 127, offset: u64::from(u32::MAX) },
+                Place::Bucket { octave: 69, sub: 127, offset: (1 << OFFSET_BITS) - 1 },
             ),
         ] {
             assert_eq!(Place::of(value), expected, "{value}");
@@ -129,7 +130,7 @@ mod tests {
             let (low, high) = (lower_edge(index), upper_edge(index));
             prop_assert!(low <= value && value < high);
             prop_assert!((high - low) / low < 0.01);
-            prop_assert!((sum(index, 1, offset) - value).abs() <= value * 2f64.powi(-39));
+            prop_assert!((sum(index, 1, offset.into()) - value).abs() <= value * 2f64.powi(-35));
         }
     }
 }

@@ -28,9 +28,10 @@ impl Counter {
         self.add(1);
     }
 
-    /// Counts `n` at once.
+    /// Counts `n` at once. What is above 2⁵³, beyond which CloudWatch's numbers have gaps, is refused
+    /// and counted as one in [`Stats::refused`](crate::Stats::refused).
     pub fn add(&self, n: u64) {
-        self.cell.added.add(n);
+        self.cell.add(n);
     }
 }
 
@@ -42,12 +43,38 @@ pub(crate) struct CounterCell {
     reached: AtomicU64,
     /// What of it was counted before the series was forgotten.
     since: u64,
+    /// Where a count is told that does not fit; ours always do.
+    refused: Option<Arc<Self>>,
 }
 
+/// The most that is counted at once: beyond it CloudWatch's numbers are not exact.
+const LARGEST: u64 = 1 << 53;
+
 impl CounterCell {
+    pub(crate) fn add(&self, n: u64) {
+        if self.takes(n) {
+            self.added.add(n);
+        }
+    }
+
     /// Follows a count kept elsewhere; a smaller total than before changes nothing.
     pub(crate) fn reach(&self, total: u64) {
-        self.reached.fetch_max(total, Ordering::Relaxed);
+        if self.takes(total) {
+            self.reached.fetch_max(total, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts as much of it as is counted at once.
+    pub(crate) fn count(&self, n: u64) {
+        self.added.add(n.min(LARGEST));
+    }
+
+    fn takes(&self, n: u64) -> bool {
+        let takes = n <= LARGEST;
+        if !takes && let Some(refused) = &self.refused {
+            refused.added.add(1);
+        }
+        takes
     }
 
     /// All that was counted since the series was made; wraps around.
@@ -61,12 +88,12 @@ impl Cell for CounterCell {
     const OVERFLOW: &'static str = OVERFLOW_COUNTER;
     type Reading = u64;
 
-    fn make(_: &Arc<Self>) -> Self {
-        Self::default()
+    fn make(refused: &Arc<Self>) -> Self {
+        Self { refused: Some(Arc::clone(refused)), ..Self::default() }
     }
 
-    fn resume(_: &Arc<Self>, left: u64) -> Self {
-        Self { reached: AtomicU64::new(left), since: left, ..Self::default() }
+    fn resume(refused: &Arc<Self>, left: u64) -> Self {
+        Self { reached: AtomicU64::new(left), since: left, ..Self::make(refused) }
     }
 
     fn left(&self) -> Option<u64> {

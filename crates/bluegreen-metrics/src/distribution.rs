@@ -39,7 +39,8 @@ impl Distribution {
         self.cell.record(value, 1);
     }
 
-    /// Records the same value many times over, at the cost of one.
+    /// Records the same value many times over, at the cost of one; the first of a thread in a doubling
+    /// allocates 1 KiB more. More than 2³² − 1 times at once are refused, and each of them counted.
     pub fn record_many(&self, value: f64, times: u64) {
         self.cell.record(value, times);
     }
@@ -59,10 +60,22 @@ struct Shard {
     /// is that of the values.
     min: AtomicU64,
     max: AtomicU64,
+    /// The extremes before these, whose records had ended when these began.
+    displaced_min: AtomicU64,
+    displaced_max: AtomicU64,
     octaves: [OnceLock<Box<Octave>>; OCTAVES],
 }
 
-type Octave = [Bucket; PER_OCTAVE];
+/// The most times that one call may record a value: products with an offset then fit, and no window
+/// can have so many calls that their sum wraps around.
+const MOST_TIMES: u64 = u32::MAX as u64;
+
+#[derive(Debug)]
+struct Octave {
+    buckets: [Bucket; PER_OCTAVE],
+    /// What is too large for the offsets of values recorded many times over: units of 2³².
+    high: OnceLock<Box<[AtomicU64; PER_OCTAVE]>>,
+}
 
 #[derive(Debug, Default)]
 struct Bucket {
@@ -81,6 +94,8 @@ impl Default for Shard {
             zeros: AtomicU64::new(0),
             min: AtomicU64::new(NO_MIN),
             max: AtomicU64::new(NO_MAX),
+            displaced_min: AtomicU64::new(NO_MIN),
+            displaced_max: AtomicU64::new(NO_MAX),
             octaves: [const { OnceLock::new() }; OCTAVES],
         }
     }
@@ -92,8 +107,12 @@ impl DistributionCell {
         if times == 0 {
             return;
         }
+        if times > MOST_TIMES {
+            self.refused.count(times);
+            return;
+        }
         match Place::of(value) {
-            Place::Refused => self.refused.added.add(times),
+            Place::Refused => self.refused.count(times),
             Place::Zero => {
                 let (shard, writer) = self.shards.own();
                 shard.stretch(0, writer);
@@ -103,13 +122,32 @@ impl DistributionCell {
                 let (shard, writer) = self.shards.own();
                 shard.stretch(value.to_bits(), writer);
                 let octave = shard.octaves.get(octave).map(|octave| octave.get_or_init(empty));
-                if let Some(bucket) = octave.and_then(|octave| octave.get(sub)) {
+                if let Some((octave, bucket)) =
+                    octave.and_then(|octave| Some((octave, octave.buckets.get(sub)?)))
+                {
+                    let offsets = if times == 1 {
+                        offset
+                    } else {
+                        octave.add_high(sub, offset * times, writer)
+                    };
                     // The count last: who sees it also sees the offset and the extremes.
-                    writer.add(&bucket.offsets, offset.wrapping_mul(times), Ordering::Relaxed);
+                    writer.add(&bucket.offsets, offsets, Ordering::Relaxed);
                     writer.add(&bucket.count, times, Ordering::Release);
                 }
             }
         }
+    }
+}
+
+impl Octave {
+    /// Adds what is above 32 bits; answers what is below.
+    #[cold]
+    fn add_high(&self, sub: usize, offsets: u64, writer: Writer) -> u64 {
+        let high = self.high.get_or_init(|| Box::new([const { AtomicU64::new(0) }; PER_OCTAVE]));
+        if let Some(high) = high.get(sub) {
+            writer.add(high, offsets >> 32, Ordering::Relaxed);
+        }
+        offsets & u64::from(u32::MAX)
     }
 }
 
@@ -131,13 +169,13 @@ impl Cell for DistributionCell {
 impl Shard {
     /// Widens the extremes; a mere look once they are wide enough.
     fn stretch(&self, bits: u64, writer: Writer) {
-        writer.lower(&self.min, bits);
-        writer.raise(&self.max, bits);
+        writer.lower(&self.min, &self.displaced_min, bits);
+        writer.raise(&self.max, &self.displaced_max, bits);
     }
 }
 
 fn empty() -> Box<Octave> {
-    Box::new(
-        [const { Bucket { count: AtomicU64::new(0), offsets: AtomicU64::new(0) } }; PER_OCTAVE],
-    )
+    let buckets =
+        [const { Bucket { count: AtomicU64::new(0), offsets: AtomicU64::new(0) } }; PER_OCTAVE];
+    Box::new(Octave { buckets, high: OnceLock::new() })
 }

@@ -19,7 +19,7 @@ pub(crate) struct Histogram {
 pub(crate) struct Filled {
     pub(crate) index: usize,
     pub(crate) count: u64,
-    pub(crate) offsets: u64,
+    pub(crate) offsets: u128,
 }
 
 /// A value and how often it stands for a record.
@@ -40,7 +40,7 @@ impl Histogram {
             let same = next.index == kept.index;
             if same {
                 kept.count = kept.count.saturating_add(next.count);
-                kept.offsets = kept.offsets.wrapping_add(next.offsets);
+                kept.offsets = kept.offsets.saturating_add(next.offsets);
             }
             same
         });
@@ -53,7 +53,7 @@ impl Histogram {
 
     /// The values to send, in order of size: of each bucket the mean, and the window's smallest and
     /// largest record as values of their own. Count, minimum and maximum are those of the records;
-    /// the sum is, to 2⁻³⁹ of each.
+    /// the sum is, to 2⁻³⁵ of each.
     pub(crate) fn values(&self) -> Vec<Counted> {
         let mut values = Vec::with_capacity(self.filled.len() + 3);
         if self.zeros > 0 {
@@ -113,7 +113,7 @@ mod tests {
                 Place::Bucket { octave, sub, offset } => one.filled.push(Filled {
                     index: bucket::index(octave, sub),
                     count: 1,
-                    offsets: offset,
+                    offsets: offset.into(),
                 }),
             }
             all.join(one)

@@ -146,7 +146,7 @@ impl ::metrics::Recorder for Recorder {
 
 impl CounterFn for CounterCell {
     fn increment(&self, value: u64) {
-        self.added.add(value);
+        self.add(value);
     }
 
     fn absolute(&self, value: u64) {

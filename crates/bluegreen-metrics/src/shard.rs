@@ -84,22 +84,27 @@ impl Writer {
         }
     }
 
-    /// Lowers to `n` if it is above. A reader that resets the number meanwhile may win.
-    pub(crate) fn lower(self, number: &AtomicU64, n: u64) {
-        if n < number.load(Ordering::Relaxed) {
+    /// Lowers to `n` if it is above, and keeps what was there. A reader that resets the number
+    /// meanwhile may win; where many write, one of them may be kept in another's place.
+    pub(crate) fn lower(self, number: &AtomicU64, before: &AtomicU64, n: u64) {
+        let present = number.load(Ordering::Relaxed);
+        if n < present {
+            before.store(present, Ordering::Relaxed);
             match self {
-                Self::Only => number.store(n, Ordering::Relaxed),
-                Self::OneOfMany => drop(number.fetch_min(n, Ordering::Relaxed)),
+                Self::Only => number.store(n, Ordering::Release),
+                Self::OneOfMany => drop(number.fetch_min(n, Ordering::AcqRel)),
             }
         }
     }
 
-    /// Raises to `n` if it is below. A reader that resets the number meanwhile may win.
-    pub(crate) fn raise(self, number: &AtomicU64, n: u64) {
-        if n > number.load(Ordering::Relaxed) {
+    /// Raises to `n` if it is below, and keeps what was there, as [`lower`](Self::lower) does.
+    pub(crate) fn raise(self, number: &AtomicU64, before: &AtomicU64, n: u64) {
+        let present = number.load(Ordering::Relaxed);
+        if n > present {
+            before.store(present, Ordering::Relaxed);
             match self {
-                Self::Only => number.store(n, Ordering::Relaxed),
-                Self::OneOfMany => drop(number.fetch_max(n, Ordering::Relaxed)),
+                Self::Only => number.store(n, Ordering::Release),
+                Self::OneOfMany => drop(number.fetch_max(n, Ordering::AcqRel)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Bucket, DistributionCell, NO_MAX, NO_MIN};
+use super::{DistributionCell, NO_MAX, NO_MIN, Octave, Shard};
 use crate::bucket::{self, OCTAVES, PER_OCTAVE};
 use crate::histogram::{Filled, Histogram};
 
@@ -12,17 +12,25 @@ pub(crate) struct Reading {
     zeros: u64,
     octaves: Vec<Option<Box<Taken>>>,
     /// Extremes seen before the count of their record.
-    early_min: u64,
-    early_max: u64,
+    early_min: Vec<u64>,
+    early_max: Vec<u64>,
 }
 
-/// Count and offsets already taken, by bucket.
-type Taken = [(u64, u64); PER_OCTAVE];
+/// What is already taken of each bucket.
+type Taken = [TakenBucket; PER_OCTAVE];
+
+/// Count, offsets, and what is too large for these; all wrap around.
+#[derive(Clone, Copy, Debug, Default)]
+struct TakenBucket {
+    count: u64,
+    offsets: u64,
+    high: u64,
+}
 
 impl Default for Reading {
     fn default() -> Self {
         let octaves = vec![None; OCTAVES];
-        Self { zeros: 0, octaves, early_min: NO_MIN, early_max: NO_MAX }
+        Self { zeros: 0, octaves, early_min: Vec::new(), early_max: Vec::new() }
     }
 }
 
@@ -49,72 +57,99 @@ impl Reading {
         total.wrapping_sub(std::mem::replace(&mut self.zeros, total))
     }
 
-    /// Takes the extremes; keeps those whose record is not counted yet for the next look.
+    /// Takes the extremes. One whose record is not counted yet waits for the next look, and what it
+    /// displaced in its thread's copy counts in its place: that thread had finished with it.
     fn take_extremes(&mut self, cell: &DistributionCell, histogram: &mut Histogram) {
-        let mut min = std::mem::replace(&mut self.early_min, NO_MIN);
-        let mut max = std::mem::replace(&mut self.early_max, NO_MAX);
-        for shard in cell.shards.iter() {
-            min = min.min(shard.min.swap(NO_MIN, Ordering::Relaxed));
-            max = max.max(shard.max.swap(NO_MAX, Ordering::Relaxed));
+        if histogram.count() == 0 {
+            for shard in cell.shards.iter() {
+                self.early_min.extend(taken(shard.min.swap(NO_MIN, Ordering::Acquire), NO_MIN));
+                self.early_max.extend(taken(shard.max.swap(NO_MAX, Ordering::Acquire), NO_MAX));
+            }
+            return;
         }
+        // Zero has no bucket and sorts below all, as `None` does.
         let place = |bits: u64| bucket::index_of(f64::from_bits(bits));
         let edge = |filled: Option<&Filled>| filled.map(|bucket| bucket.index);
         let lowest = if histogram.zeros > 0 { None } else { edge(histogram.filled.first()) };
         let highest = edge(histogram.filled.last());
-        let empty = histogram.count() == 0;
-        // Zero has no bucket and sorts below all, as `None` does.
-        if min != NO_MIN {
-            if empty || place(min) < lowest {
-                self.early_min = min;
-            } else {
-                histogram.min = Some(f64::from_bits(min));
+        let (low, high) =
+            (|bits: &u64| place(*bits) >= lowest, |bits: &u64| place(*bits) <= highest);
+        let mut mins: Vec<_> = self.early_min.extract_if(.., |bits| low(bits)).collect();
+        let mut maxes: Vec<_> = self.early_max.extract_if(.., |bits| high(bits)).collect();
+        for shard in cell.shards.iter() {
+            if let Some(min) = taken(shard.min.swap(NO_MIN, Ordering::Acquire), NO_MIN) {
+                let displaced = taken(shard.displaced_min.load(Ordering::Relaxed), NO_MIN);
+                let counted = low(&min);
+                mins.extend(if counted { Some(min) } else { displaced.filter(low) });
+                self.early_min.extend((!counted).then_some(min));
+            }
+            if let Some(max) = taken(shard.max.swap(NO_MAX, Ordering::Acquire), NO_MAX) {
+                let displaced = taken(shard.displaced_max.load(Ordering::Relaxed), NO_MAX);
+                let counted = high(&max);
+                maxes.extend(if counted { Some(max) } else { displaced.filter(high) });
+                self.early_max.extend((!counted).then_some(max));
             }
         }
-        if max != NO_MAX {
-            if empty || place(max) > highest {
-                self.early_max = max;
-            } else {
-                histogram.max = Some(f64::from_bits(max));
-            }
-        }
+        histogram.min = mins.into_iter().min().map(f64::from_bits);
+        histogram.max = maxes.into_iter().max().map(f64::from_bits);
     }
 }
 
-fn take_octave(
-    cell: &DistributionCell,
+fn taken(bits: u64, none: u64) -> Option<u64> {
+    (bits != none).then_some(bits)
+}
+
+fn take_octave<'a>(
+    cell: &'a DistributionCell,
     number: usize,
     taken: &mut Option<Box<Taken>>,
     filled: &mut Vec<Filled>,
 ) {
-    let octaves = || cell.shards.iter().filter_map(|shard| shard.octaves.get(number)?.get());
+    let octave_of = |shard: &'a Shard| shard.octaves.get(number)?.get().map(Box::as_ref);
+    let octaves = || cell.shards.iter().filter_map(octave_of);
     if octaves().next().is_none() {
         return;
     }
-    let taken = taken.get_or_insert_with(|| Box::new([(0, 0); PER_OCTAVE]));
+    let taken = taken.get_or_insert_with(|| Box::new([TakenBucket::default(); PER_OCTAVE]));
     for (sub, taken) in taken.iter_mut().enumerate() {
-        let buckets = octaves().filter_map(|octave| octave.get(sub));
-        if let Some((count, offsets)) = take_bucket(buckets, taken) {
+        if let Some((count, offsets)) = take_bucket(octaves(), sub, taken) {
             filled.push(Filled { index: bucket::index(number, sub), count, offsets });
         }
     }
 }
 
 fn take_bucket<'a>(
-    buckets: impl Iterator<Item = &'a Bucket>,
-    taken: &mut (u64, u64),
-) -> Option<(u64, u64)> {
-    let (mut count, mut offsets) = (0u64, 0u64);
-    for bucket in buckets {
-        count = count.wrapping_add(bucket.count.load(Ordering::Acquire));
-        offsets = offsets.wrapping_add(bucket.offsets.load(Ordering::Relaxed));
+    octaves: impl Iterator<Item = &'a Octave>,
+    sub: usize,
+    taken: &mut TakenBucket,
+) -> Option<(u64, u128)> {
+    let mut seen = TakenBucket::default();
+    for octave in octaves {
+        if let Some(bucket) = octave.buckets.get(sub) {
+            seen.count = seen.count.wrapping_add(bucket.count.load(Ordering::Acquire));
+            seen.offsets = seen.offsets.wrapping_add(bucket.offsets.load(Ordering::Relaxed));
+        }
+        if let Some(high) = octave.high.get().and_then(|high| high.get(sub)) {
+            seen.high = seen.high.wrapping_add(high.load(Ordering::Relaxed));
+        }
     }
-    let new = count.wrapping_sub(taken.0);
+    let new = seen.count.wrapping_sub(taken.count);
     if new == 0 {
         return None;
     }
-    let new_offsets = offsets.wrapping_sub(taken.1).min(bucket::most_offsets(new));
-    *taken = (count, taken.1.wrapping_add(new_offsets));
-    Some((new, new_offsets))
+    let (low, high) =
+        (seen.offsets.wrapping_sub(taken.offsets), seen.high.wrapping_sub(taken.high));
+    let offsets = (u128::from(high) << 32) + u128::from(low);
+    let most = bucket::most_offsets(new);
+    *taken = seen;
+    if let Some(early) = offsets.checked_sub(most).filter(|early| *early > 0) {
+        // Of a record in progress: left for the next look.
+        let high = u64::try_from(early >> 32).unwrap_or(u64::MAX).min(high);
+        taken.high = taken.high.wrapping_sub(high);
+        let rest = u64::try_from(early - (u128::from(high) << 32)).unwrap_or(u64::MAX);
+        taken.offsets = taken.offsets.wrapping_sub(rest);
+    }
+    Some((new, offsets.min(most)))
 }
 
 #[cfg(test)]
@@ -187,13 +222,40 @@ mod tests {
     }
 
     #[test]
+    fn an_extreme_in_progress_leaves_those_of_others_and_its_own_threads_former_as_they_are() {
+        let (cell, mut reading) = (cell(), Reading::default());
+        // One thread has finished with 5.03 and 700.7, and is in the middle of 1.0 and 900.0.
+        for value in [5.03, 60.0, 700.7] {
+            cell.record(value, 1);
+        }
+        let (shard, writer) = cell.shards.own();
+        shard.stretch(1.0f64.to_bits(), writer);
+        shard.stretch(900.0f64.to_bits(), writer);
+        // Another one has finished with these, of the same buckets.
+        std::thread::scope(|scope| {
+            scope.spawn(|| [5.02, 700.8].iter().for_each(|value| cell.record(*value, 1)));
+        });
+        let seen = reading.take(&cell);
+        assert_eq!((seen.min, seen.max), (Some(5.02), Some(700.8)));
+        // It stays in progress while other windows go by.
+        cell.record(8.01, 1);
+        let seen = reading.take(&cell);
+        assert_eq!((seen.min, seen.max), (Some(8.01), Some(8.01)));
+        cell.record(1.0, 1);
+        cell.record(900.0, 1);
+        let seen = reading.take(&cell);
+        assert_eq!((seen.min, seen.max), (Some(1.0), Some(900.0)));
+        assert_eq!((reading.early_min, reading.early_max), (vec![], vec![]));
+    }
+
+    #[test]
     fn an_offset_seen_before_its_count_waits_for_it() {
         let (cell, mut reading) = (cell(), Reading::default());
         cell.record(128.0, 1);
         let octave = bucket::index_of(128.0).unwrap() / PER_OCTAVE;
-        let bucket = &cell.shards.own().0.octaves[octave].get().unwrap()[0];
+        let bucket = &cell.shards.own().0.octaves[octave].get().unwrap().buckets[0];
         // Another thread has added the offset of 128.5, not yet its count.
-        bucket.offsets.fetch_add(1 << 31, Ordering::Relaxed);
+        bucket.offsets.fetch_add(1 << 27, Ordering::Relaxed);
         let early = reading.take(&cell);
         bucket.count.fetch_add(1, Ordering::Release);
         let late = reading.take(&cell);
@@ -240,6 +302,97 @@ mod tests {
         assert_eq!(max, (records - 1) as f64);
         let expected = (records * (records - 1) / 2) as f64;
         assert!((sum - expected).abs() <= 1e-9 * expected, "{sum} instead of {expected}");
+    }
+
+    /// What threads read together, window after window, while others record.
+    fn read_while_recorded(threads: &[Vec<f64>]) -> Vec<Histogram> {
+        let (cell, mut reading) = (cell(), Reading::default());
+        let begin = std::sync::Barrier::new(threads.len() + 1);
+        let mut windows = Vec::new();
+        std::thread::scope(|scope| {
+            let recording: Vec<_> = threads
+                .iter()
+                .map(|records| {
+                    let (cell, begin) = (&cell, &begin);
+                    scope.spawn(move || {
+                        begin.wait();
+                        records.iter().for_each(|value| cell.record(*value, 1));
+                    })
+                })
+                .collect();
+            begin.wait();
+            while !recording.iter().all(|thread| thread.is_finished()) {
+                windows.push(reading.take(&cell));
+            }
+        });
+        windows.push(reading.take(&cell));
+        windows
+    }
+
+    fn times() -> impl Strategy<Value = u64> {
+        prop_oneof![0..3u64, any::<u32>().prop_map(u64::from), any::<u64>(), Just(u64::MAX)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_records_in_any_interleaving_with_looks_are_read_once_and_as_they_were(
+            threads in prop::collection::vec(
+                prop::collection::vec(
+                    prop_oneof![1 => Just(0.0), 9 => (-1.0..3.0f64).prop_map(|e| 10f64.powf(e))],
+                    1..3_000,
+                ),
+                1..5,
+            ),
+        ) {
+            let windows = read_while_recorded(&threads);
+            let mut records: Vec<_> = threads.concat();
+            records.sort_by(f64::total_cmp);
+            let exact: Vec<_> = records.iter().map(|value| (*value, 1)).collect();
+            let count: u64 = windows.iter().map(Histogram::count).sum();
+            prop_assert_eq!(count, records.len() as u64);
+            let mins = windows.iter().filter_map(|window| window.min);
+            prop_assert_eq!(mins.reduce(f64::min), records.first().copied());
+            let maxes = windows.iter().filter_map(|window| window.max);
+            prop_assert_eq!(maxes.reduce(f64::max), records.last().copied());
+            let mut values: Vec<_> = windows.iter().flat_map(Histogram::values).collect();
+            values.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            let whole = windows.into_iter().fold(Histogram::default(), Histogram::join);
+            let buckets = whole.filled.iter();
+            let sum: f64 = buckets.map(|b| bucket::sum(b.index, b.count, b.offsets)).sum();
+            let expected: f64 = records.iter().sum();
+            prop_assert!((sum - expected).abs() <= 1e-9 * expected, "{} {}", sum, expected);
+            for percent in [1, 25, 50, 90, 99, 100] {
+                let (got, expected) = (percentile(&values, percent), percentile(&exact, percent));
+                prop_assert!((got - expected).abs() <= 0.01 * expected, "p{}", percent);
+            }
+        }
+
+        #[test]
+        fn values_recorded_any_number_of_times_are_exact_or_refused_and_counted(
+            records in prop::collection::vec(((0.0..3.0f64).prop_map(|e| 10f64.powf(e)), times()), 1..40),
+        ) {
+            let (cell, mut reading) = (cell(), Reading::default());
+            let (mut count, mut sum, mut refused) = (0u64, 0.0, 0u64);
+            for (value, times) in &records {
+                // Of one bucket, so that the sums grow as large as they can.
+                let value = 1.0 + value / 1e6;
+                cell.record(value, *times);
+                if *times <= u64::from(u32::MAX) {
+                    count += times;
+                    sum += value * *times as f64;
+                } else {
+                    refused += (*times).min(1 << 53);
+                }
+            }
+            let histogram = reading.take(&cell);
+            prop_assert_eq!(histogram.count(), count);
+            prop_assert_eq!(cell.refused.total(), refused);
+            let buckets = histogram.filled.iter();
+            let got: f64 = buckets.map(|b| bucket::sum(b.index, b.count, b.offsets)).sum();
+            prop_assert!((got - sum).abs() <= 1e-9 * sum, "{} {}", got, sum);
+        }
     }
 
     proptest! {
