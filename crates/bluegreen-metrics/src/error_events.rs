@@ -1,10 +1,14 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{Filtered, LevelFilter};
 use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::{Counter, Metrics};
 
@@ -27,11 +31,16 @@ use crate::{Counter, Metrics};
 /// # drop(subscriber);
 /// # }
 /// ```
+///
+/// Its own filter, which [`Metrics::error_events`] puts around it, asks for ERROR alone: events of other
+/// levels stay as cheap as the other layers leave them, and theirs are not touched. For that the
+/// subscriber below must be a `Registry`. Events that the `log` crate's bridge brings count by the
+/// target that they had there.
 #[derive(Clone, Debug)]
 pub struct ErrorEvents {
     metrics: Metrics,
-    /// Targets are constants of the code: there are as many as it has.
-    by_target: Arc<ArcSwap<HashMap<&'static str, Counter>>>,
+    /// Targets are constants of the code, and those of `log` are capped as labels are.
+    by_target: Arc<ArcSwap<HashMap<Box<str>, Counter>>>,
 }
 
 impl ErrorEvents {
@@ -39,17 +48,28 @@ impl ErrorEvents {
         Self { metrics, by_target: Arc::default() }
     }
 
-    fn count(&self, target: &'static str) {
+    pub(crate) fn only_errors<S>(self) -> Filtered<Self, LevelFilter, S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        self.with_filter(LevelFilter::ERROR)
+    }
+
+    fn count(&self, target: &str) {
         if let Some(counter) = self.by_target.load().get(target) {
             counter.increment();
             return;
         }
         // Registering twice finds the same series, so threads that meet here lose nothing.
-        let Ok(counter) = self.metrics.error_events_of(target) else { return };
+        let Ok((counter, folded)) = self.metrics.error_events_of(target) else { return };
         counter.increment();
+        // Of what is beyond the cap there may be no end.
+        if folded {
+            return;
+        }
         self.by_target.rcu(|known| {
             let mut more = HashMap::clone(known);
-            more.insert(target, counter.clone());
+            more.insert(target.into(), counter.clone());
             more
         });
     }
@@ -57,8 +77,38 @@ impl ErrorEvents {
 
 impl<S: Subscriber> Layer<S> for ErrorEvents {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if *event.metadata().level() == Level::ERROR {
-            self.count(event.metadata().target());
+        let metadata = event.metadata();
+        // Also without a filter around it.
+        if *metadata.level() != Level::ERROR {
+            return;
+        }
+        let mut bridged = Bridged { events: self, counted: false };
+        if metadata.target() == LOG {
+            event.record(&mut bridged);
+        }
+        if !bridged.counted {
+            self.count(metadata.target());
         }
     }
+}
+
+/// The target of all events of the `log` crate's bridge, and the field with the one they had.
+const LOG: &str = "log";
+const LOG_TARGET: &str = "log.target";
+
+/// Counts by the target that an event had before a bridge brought it.
+struct Bridged<'a> {
+    events: &'a ErrorEvents,
+    counted: bool,
+}
+
+impl Visit for Bridged<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == LOG_TARGET && !self.counted {
+            self.events.count(value);
+            self.counted = true;
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

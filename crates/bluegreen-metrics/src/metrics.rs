@@ -166,7 +166,7 @@ impl Metrics {
     /// # Errors
     /// As [`counter`](Self::counter); also when a label's name is not 1 to 255 printable ASCII
     /// characters, begins with a colon or is a fixed dimension's, when its value is not 1 to 1,024
-    /// such characters, or when there are more than 27.
+    /// such characters, or when there are more than 25.
     pub fn counter_with(
         &self,
         name: &str,
@@ -254,20 +254,30 @@ impl Metrics {
         Recorder::new(Arc::clone(&self.registry))
     }
 
-    /// The `tracing` layer that counts events of level ERROR by color and target.
+    /// The `tracing` layer that counts events of level ERROR by color and target, with a filter of its
+    /// own that asks for no others.
     #[cfg(feature = "error-events")]
     #[must_use]
-    pub fn error_events(&self) -> crate::ErrorEvents {
-        crate::ErrorEvents::new(self.clone())
+    pub fn error_events<S>(
+        &self,
+    ) -> tracing_subscriber::filter::Filtered<
+        crate::ErrorEvents,
+        tracing_subscriber::filter::LevelFilter,
+        S,
+    >
+    where
+        S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    {
+        crate::ErrorEvents::new(self.clone()).only_errors()
     }
 
-    /// The errors that one target tells.
+    /// The errors that one target tells, and whether they are folded with those of others.
     #[cfg(feature = "error-events")]
-    pub(crate) fn error_events_of(&self, target: &str) -> Result<Counter, MetricsError> {
+    pub(crate) fn error_events_of(&self, target: &str) -> Result<(Counter, bool), MetricsError> {
         let labels = Labels::one("Target", target);
         let registered =
             self.registry.register(crate::own_metrics::ERROR_EVENTS, Some(Unit::Count), labels)?;
-        Ok(Counter::new(registered.cell))
+        Ok((Counter::new(registered.cell), registered.folded))
     }
 
     /// The tower layer that records the requests of a service. All layers of a process record into

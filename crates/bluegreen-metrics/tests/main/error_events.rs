@@ -45,10 +45,9 @@ async fn errors_are_counted_by_color_and_target_and_nothing_else_is() {
 async fn errors_of_many_threads_are_all_counted() {
     let account = Account::new();
     let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
-    let layer = metrics.error_events();
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            let subscriber = tracing_subscriber::registry().with(layer.clone());
+            let subscriber = tracing_subscriber::registry().with(metrics.error_events());
             scope.spawn(move || {
                 tracing::subscriber::with_default(subscriber, || {
                     for _ in 0..1_000 {
@@ -62,4 +61,60 @@ async fn errors_of_many_threads_are_all_counted() {
     running.stop(seconds(5)).await;
     let expected = ["t", "u"].map(|target| (target.to_owned(), 8_000.0));
     assert_eq!(told(&account, "blue"), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_the_log_crates_bridge_count_by_the_target_they_had() {
+    let account = Account::new();
+    let config = MetricsConfig::default().with_max_series(2);
+    let (metrics, running) = account.start(Color::Blue, config);
+    logged(&metrics, || {
+        // As the bridge makes them.
+        let bridged = |target: &str| {
+            tracing::error!(target: "log", { log.target = target, log.line = 7 }, "a query failed");
+        };
+        bridged("sqlx::query");
+        bridged("sqlx::query");
+        bridged("rustls");
+        (0..100).for_each(|n| bridged(&format!("made up {n}")));
+    });
+    running.stop(seconds(5)).await;
+    let expected = [("overflow", 100.0), ("rustls", 1.0), ("sqlx::query", 2.0)];
+    let mut seen = told(&account, "blue");
+    seen.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(seen, expected.map(|(target, count)| (target.to_owned(), count)));
+}
+
+/// Only ERROR is asked for, and what the layer beside it asks for is left alone.
+#[tokio::test(start_paused = true)]
+async fn counting_errors_turns_on_no_other_level_and_turns_none_off_beside_it() {
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::LevelFilter;
+    #[derive(Clone, Default)]
+    struct Heard(std::sync::Arc<std::sync::Mutex<Vec<tracing::Level>>>);
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Heard {
+        fn on_event(
+            &self,
+            event: &tracing::Event<'_>,
+            _: tracing_subscriber::layer::Context<'_, S>,
+        ) {
+            self.0.lock().unwrap().push(*event.metadata().level());
+        }
+    }
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let alone = tracing_subscriber::registry().with(metrics.error_events());
+    assert_eq!(tracing::Subscriber::max_level_hint(&alone), Some(LevelFilter::ERROR));
+    let heard = Heard::default();
+    let beside = tracing_subscriber::registry()
+        .with(heard.clone().with_filter(LevelFilter::INFO))
+        .with(metrics.error_events());
+    assert_eq!(tracing::Subscriber::max_level_hint(&beside), Some(LevelFilter::INFO));
+    tracing::subscriber::with_default(beside, || {
+        tracing::info!("fine");
+        tracing::error!("failed");
+    });
+    assert_eq!(*heard.0.lock().unwrap(), [tracing::Level::INFO, tracing::Level::ERROR]);
+    running.stop(seconds(5)).await;
+    assert_eq!(told(&account, "blue").len(), 1);
 }
