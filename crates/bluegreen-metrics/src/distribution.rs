@@ -16,7 +16,7 @@ pub(crate) use reading::Reading;
 /// Values of which percentiles matter: latencies, sizes.
 ///
 /// Recording is a few loads and stores of a copy that belongs to the thread: no lock, no queue, no
-/// other thread to wait for. Nothing is allocated either, but for 1.2 KiB when a thread first
+/// other thread to wait for. Nothing is allocated either, but for 1.3 KiB when a thread first
 /// records into the series and 2 KiB when its first value of a doubling (1 to 2, 2 to 4, …)
 /// arrives. Clones record into the same series.
 ///
