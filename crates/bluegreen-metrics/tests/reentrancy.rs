@@ -14,34 +14,42 @@ use http::{Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
-/// Records whatever is said, and each time something of each cap that is too much.
-#[derive(Clone)]
-struct Recording {
-    metrics: Metrics,
-    recorder: Recorder,
-    heard: Arc<AtomicU64>,
-}
+use recording::Recording;
 
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Recording {
-    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
-        let heard = self.heard.fetch_add(1, Ordering::Relaxed);
-        assert!(heard < 10, "what the recording says is recorded without end");
-        self.record(&format!("heard-{heard}"));
+#[cfg(test)]
+mod recording {
+    use super::*;
+
+    /// Records whatever is said, and each time something of each cap that is too much.
+    #[derive(Clone)]
+    pub(crate) struct Recording {
+        pub(crate) metrics: Metrics,
+        pub(crate) recorder: Recorder,
+        pub(crate) heard: Arc<AtomicU64>,
     }
-}
 
-impl Recording {
-    fn record(&self, what: &str) {
-        let by_path = self.metrics.http_layer().by_route(|request| Some(request.uri.path()));
-        let service =
-            service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(String::new()))));
-        let request = Request::get(format!("/{what}")).body(()).unwrap();
-        assert!(by_path.layer(service).call(request).now_or_never().is_some());
-        let labels = [("what", what)];
-        self.metrics.counter_with("n", Unit::Count, &labels).unwrap().increment();
-        self.metrics.counter(what, Unit::Count).unwrap().increment();
-        // Of another kind than the counter of that name: nothing is recorded.
-        ::metrics::with_local_recorder(&self.recorder, || ::metrics::gauge!("n").set(1.0));
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Recording {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            let heard = self.heard.fetch_add(1, Ordering::Relaxed);
+            assert!(heard < 10, "what the recording says is recorded without end");
+            self.record(&format!("heard-{heard}"));
+        }
+    }
+
+    impl Recording {
+        pub(crate) fn record(&self, what: &str) {
+            let by_path = self.metrics.http_layer().by_route(|request| Some(request.uri.path()));
+            let service = service_fn(|_: Request<()>| {
+                ready(Ok::<_, Infallible>(Response::new(String::new())))
+            });
+            let request = Request::get(format!("/{what}")).body(()).unwrap();
+            assert!(by_path.layer(service).call(request).now_or_never().is_some());
+            let labels = [("what", what)];
+            self.metrics.counter_with("n", Unit::Count, &labels).unwrap().increment();
+            self.metrics.counter(what, Unit::Count).unwrap().increment();
+            // Of another kind than the counter of that name: nothing is recorded.
+            ::metrics::with_local_recorder(&self.recorder, || ::metrics::gauge!("n").set(1.0));
+        }
     }
 }
 

@@ -25,6 +25,10 @@ use crate::registry::{Registry, Routes};
 /// so that in every window they add up. A request whose client went away counts with the time until
 /// then, and not as an error.
 ///
+/// Layers inside of one another each record each request: put one around a service, or one by route
+/// on a `Router` and none around it. An upgraded connection (status 101) counts until its answer was
+/// sent, which is the end of the response's body: what is said over it afterwards is no request.
+///
 /// Nothing is excluded: place it inside of what answers health checks. It allocates nothing of its
 /// own, but when it meets a new route, and boxes neither future nor body.
 #[derive(Clone)]

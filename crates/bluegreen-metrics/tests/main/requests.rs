@@ -218,3 +218,29 @@ async fn paths_taken_for_routes_are_folded_beyond_the_cap() {
     assert_eq!(report.stats.folded, 19_900);
     assert_eq!(account.sum("MetricsFolded"), 19_900.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn layers_inside_of_one_another_record_a_request_each() {
+    let seen = figures(|metrics| async move {
+        let inner = metrics.http_layer().layer(router());
+        let response = metrics.http_layer().layer(inner).oneshot(request("/long")).await.unwrap();
+        drop(response.into_body().collect().await);
+    });
+    assert_eq!(seen.await, (2.0, 0.0, 2.0, 200.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_connection_counts_until_its_answer_was_sent() {
+    let seen = figures(|metrics| async move {
+        let upgrading = service_fn(|_: Request<Body>| async {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            let answer = http::Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            Ok::<_, Infallible>(answer.body(Body::empty()).unwrap())
+        });
+        let response = metrics.http_layer().layer(upgrading).oneshot(request("/")).await.unwrap();
+        // A server drops the body once it has the head out, and the connection goes on.
+        drop(response);
+        tokio::time::sleep(seconds(1)).await;
+    });
+    assert_eq!(seen.await, (1.0, 0.0, 1.0, 40.0, 0.0));
+}
