@@ -187,3 +187,45 @@ async fn names_that_run_away_are_folded_by_kind_and_lose_no_record() {
     assert_eq!(account.sum("MetricsFolded"), report.stats.folded as f64);
     assert_eq!(report.stats.failed_sends.total(), 0);
 }
+
+/// Threads that come and go and hold no handle meet a collector that forgets what they record in.
+#[tokio::test(start_paused = true)]
+async fn what_threads_record_while_their_series_are_being_forgotten_all_arrives() {
+    const ROUNDS: u64 = 40;
+    const THREADS: u64 = 6;
+    let account = Account::new();
+    let config = MetricsConfig::default().with_idle_ttl(seconds(60));
+    let (metrics, running) = account.start(Color::Blue, config);
+    let recorder = metrics.recorder();
+    let record = move |records: u64| {
+        ::metrics::with_local_recorder(&recorder, || {
+            for n in 0..records {
+                let queue = ["a", "b", "c"][usize::try_from(n % 3).unwrap()];
+                ::metrics::counter!("n", "queue" => queue).increment(1);
+                ::metrics::histogram!("d", "queue" => queue).record(2.0);
+            }
+        });
+    };
+    let mut recorded = 0;
+    for round in 0..ROUNDS {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let record = record.clone();
+                std::thread::spawn(move || record(3_000))
+            })
+            .collect();
+        recorded += THREADS * 3_000;
+        // The collector goes through several windows, idle ones among them, meanwhile.
+        for _ in 0..round % 5 {
+            tokio::time::sleep(seconds(61)).await;
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+    let report = running.stop(seconds(30)).await;
+    let sum = |name| account.series(name).iter().map(|series| series.sum).sum::<f64>();
+    assert_eq!(sum("n"), recorded as f64, "{report:?}");
+    assert_eq!(sum("d"), 2.0 * recorded as f64, "{report:?}");
+    assert_eq!(report.stats.dropped.total(), 0);
+}

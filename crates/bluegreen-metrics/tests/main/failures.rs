@@ -338,3 +338,75 @@ async fn drops_are_counted_once_where_totals_over_labels_are_declared() {
     let stats = running.stop(seconds(5)).await.stats;
     assert_eq!(account.sum("MetricsDropped"), stats.dropped.total() as f64, "{stats:?}");
 }
+
+/// After each class of fault what arrived, what was counted, and what is published agree to the datum.
+#[tokio::test(start_paused = true)]
+async fn counts_by_cause_are_exact_after_each_class_of_fault() {
+    use bluegreen_local::Fault::{
+        AccessDenied, Hang, InternalError, LostReply, Reset, Throttle, Unavailable,
+    };
+    const DATUMS: u64 = 40;
+    for (fault, on_unknown, causes, copies) in [
+        // Throttled, refused, unknown; and how often each datum of the batch arrives.
+        (Throttle, OnUnknown::Resend, (1, 0, 0), 1),
+        (AccessDenied, OnUnknown::Resend, (0, 1, 0), 1),
+        (InternalError, OnUnknown::Resend, (0, 0, 1), 1),
+        (Unavailable, OnUnknown::Resend, (0, 0, 1), 1),
+        (Reset, OnUnknown::Resend, (0, 0, 1), 1),
+        (Hang, OnUnknown::Resend, (0, 0, 1), 1),
+        (LostReply, OnUnknown::Resend, (0, 0, 1), 2),
+        (Throttle, OnUnknown::Drop, (1, 0, 0), 1),
+        (InternalError, OnUnknown::Drop, (0, 0, 1), 0),
+        (Hang, OnUnknown::Drop, (0, 0, 1), 0),
+        (LostReply, OnUnknown::Drop, (0, 0, 1), 1),
+    ] {
+        let account = Account::new();
+        account.world.faults().inject(Rule::new(Account::puts(), fault).first(1)).keep();
+        let config = MetricsConfig::default().with_on_unknown(on_unknown);
+        let (metrics, running) = account.start(Color::Blue, config);
+        for n in 0..DATUMS {
+            metrics.counter(&format!("n{n}"), Unit::Count).unwrap().increment();
+        }
+        tokio::time::sleep(seconds(300)).await;
+        let stats = running.stop(seconds(30)).await.stats;
+        let case = format!("{fault:?} {on_unknown:?}: {stats:?}");
+        let failed = stats.failed_sends;
+        assert_eq!((failed.throttled, failed.refused, failed.unknown), causes, "{case}");
+        assert_eq!(failed.total(), 1, "{case}");
+        let arrived: f64 = (0..DATUMS).map(|n| account.sum(&format!("n{n}"))).sum();
+        assert_eq!(arrived, (copies * DATUMS) as f64, "{case}");
+        let unknown = causes.2 * DATUMS;
+        let (resent, dropped) = match on_unknown {
+            OnUnknown::Resend => (unknown, 0),
+            _ => (0, unknown),
+        };
+        // The surplus is at most what is known to be sent again, the loss what is known as dropped.
+        assert_eq!((stats.resent, stats.dropped.unknown), (resent, dropped), "{case}");
+        assert_eq!((stats.dropped.total(), stats.pending), (dropped, 0), "{case}");
+        for (name, expected) in [
+            ("MetricsFailedSends", 1),
+            ("MetricsResent", resent),
+            ("MetricsDropped", dropped),
+            ("MetricsDroppedByCause", dropped),
+        ] {
+            assert_eq!(account.sum(name), expected as f64, "{name} {case}");
+        }
+    }
+}
+
+/// The hard end: nothing more is sent, what was in the call is known as pending, and recording goes on.
+#[tokio::test(start_paused = true)]
+async fn a_publisher_dropped_in_mid_call_harms_nobody() {
+    let account = Account::new();
+    account.world.faults().inject(Rule::new(Account::puts(), Fault::Hang)).keep();
+    let (metrics, publisher) = account.metrics(Color::Blue, MetricsConfig::default());
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    counter.increment();
+    let run = publisher.run(bluegreen_core::Stop::never());
+    assert!(tokio::time::timeout(seconds(75), run).await.is_err());
+    assert_eq!((puts(&account), metrics.stats().pending, metrics.stats().sent), (1, 1, 0));
+    counter.increment();
+    metrics.counter("another", Unit::Count).unwrap().increment();
+    tokio::time::sleep(seconds(300)).await;
+    assert_eq!(puts(&account), 1);
+}
