@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::error::ProvideErrorMetadata;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
     Dimension, DimensionFilter, Metric, MetricDataQuery, MetricDatum, MetricStat, ScanBy,
-    StandardUnit, Statistic, StatisticSet,
+    StandardUnit, Statistic, StatisticSet, StatusCode,
 };
 use bluegreen_core::Clock;
 use bluegreen_local::World;
@@ -377,6 +377,7 @@ async fn cloudwatch_answers_in_pages_of_the_points_asked_for() {
             .max_datapoints(2)
     };
     let mut values = std::collections::BTreeMap::<String, Vec<f64>>::new();
+    let mut statuses = std::collections::BTreeMap::new();
     let (mut token, mut pages) = (None, 0);
     loop {
         let page = get().set_next_token(token).send().await.unwrap();
@@ -385,6 +386,7 @@ async fn cloudwatch_answers_in_pages_of_the_points_asked_for() {
         for result in page.metric_data_results() {
             let all = values.entry(result.id().unwrap().to_owned()).or_default();
             all.extend_from_slice(result.values());
+            statuses.insert(result.id().unwrap().to_owned(), result.status_code().cloned());
         }
         pages += 1;
         token = page.next_token().map(str::to_owned);
@@ -396,6 +398,8 @@ async fn cloudwatch_answers_in_pages_of_the_points_asked_for() {
     let expected = [("even", vec![0.0, 2.0, 4.0]), ("none", vec![]), ("odd", vec![1.0, 3.0])];
     let expected = expected.map(|(id, values)| (id.to_owned(), values));
     assert_eq!(values, std::collections::BTreeMap::from(expected));
+    let whole = |status: &Option<StatusCode>| *status == Some(StatusCode::Complete);
+    assert!(statuses.values().all(whole), "each says in the end that it is whole: {statuses:?}");
     let error = get().max_datapoints(100_801).send().await.unwrap_err();
     assert_eq!(error.code(), Some("ValidationError"));
     let error = get().next_token("nonsense").send().await.unwrap_err();
@@ -518,7 +522,7 @@ async fn it_refuses_a_color_spelled_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_forgets_seconds_after_three_hours_and_keeps_minutes() {
+async fn it_forgets_seconds_after_three_hours_minutes_after_15_days_and_keeps_longer_periods() {
     let world = paused_world();
     let account = local(&world);
     let fine = datum("Requests", account.minute).value(1.0).storage_resolution(1).build();
@@ -526,6 +530,9 @@ async fn it_forgets_seconds_after_three_hours_and_keeps_minutes() {
     tokio::time::advance(seconds(3 * 3_600)).await;
     assert_eq!(account.read(account.metric("Requests", &[]), "Sum", 1).await, []);
     assert_eq!(account.read(account.metric("Requests", &[]), "Sum", 60).await, [(0, 1.0)]);
+    tokio::time::advance(seconds(15 * 24 * 3_600)).await;
+    assert_eq!(account.read(account.metric("Requests", &[]), "Sum", 60).await, []);
+    assert_eq!(account.read(account.metric("Requests", &[]), "Sum", 600).await, [(-300, 1.0)]);
 }
 
 #[tokio::test(start_paused = true)]

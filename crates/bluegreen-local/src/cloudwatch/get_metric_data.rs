@@ -43,8 +43,8 @@ pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault>
     for query in queries.iter().filter(|query| query.returned) {
         let points = points(query, &span, newest_first, reader);
         let within = page.of(seen, points.len());
-        let is_last = seen + points.len() <= page.end;
-        // A query without any points belongs to the first page.
+        // A query without any points belongs to the first page, and is complete there.
+        let is_last = points.is_empty() || seen + points.len() <= page.end;
         if !within.is_empty() || (points.is_empty() && page.start == 0) {
             results.push(result(query, points.get(within).unwrap_or_default(), is_last));
         }

@@ -10,6 +10,8 @@ use super::samples::Samples;
 
 /// How long AWS keeps points finer than a minute.
 const FINE_POINTS_KEPT: Duration = Duration::from_secs(3 * 3600);
+/// How long AWS keeps points finer than five minutes.
+const MINUTES_KEPT: Duration = Duration::from_secs(15 * 24 * 3600);
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
@@ -98,13 +100,15 @@ impl Window<'_> {
         self.unit.is_none_or(|wanted| wanted == unit)
     }
 
-    /// Periods below a minute reach back three hours only.
+    /// Periods below a minute reach back three hours only, those below five minutes 15 days.
     fn readable_seconds(&self) -> Range<u64> {
         let Range { start, end } = self.seconds;
-        if self.period >= 60 {
-            return start..end.max(start);
-        }
-        let oldest = epoch_seconds(self.now).saturating_sub(FINE_POINTS_KEPT.as_secs());
+        let kept = match self.period {
+            300.. => return start..end.max(start),
+            60.. => MINUTES_KEPT,
+            _ => FINE_POINTS_KEPT,
+        };
+        let oldest = epoch_seconds(self.now).saturating_sub(kept.as_secs());
         let start = start.max(oldest);
         start..end.max(start)
     }
