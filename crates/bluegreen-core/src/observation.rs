@@ -26,9 +26,9 @@ pub enum Reading {
     Counted(Figures),
     /// The pipeline works and this color had no requests.
     NoTraffic,
-    /// Neither color has reported this stretch yet: it may still come.
+    /// This color has not reported this stretch, or not all of it, and it may still come.
     Late,
-    /// The other color has reported this stretch and this one, which should, has not.
+    /// This color has not reported this stretch, or not all of it, though it should long have.
     Absent,
 }
 

@@ -91,6 +91,15 @@ impl Resolution {
             Self::Second => Duration::from_secs(1),
         }
     }
+
+    /// How long CloudWatch keeps points that fine.
+    #[must_use]
+    pub const fn kept(self) -> Duration {
+        match self {
+            Self::Minute => Duration::from_secs(15 * 24 * 3600),
+            Self::Second => Duration::from_secs(3 * 3600),
+        }
+    }
 }
 
 impl Default for MetricsConfig {

@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_cloudwatch::Client;
 use bluegreen_core::{ByColor, Observation, ServiceKey};
@@ -7,75 +7,46 @@ use crate::dimensions::check_namespace;
 use crate::window::start_of;
 use crate::{MetricsError, Resolution};
 
+mod answers;
+mod bound;
+mod config;
 mod error;
 mod queries;
 mod reading;
 
+pub use config::ReaderConfig;
 pub use error::ReadError;
 
-/// How a [`Reader`] reads.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ReaderConfig {
-    /// The length of the stretches read; at most as fine as the metrics were published. Default: a
-    /// minute.
-    pub resolution: Resolution,
-    /// The time above which a request counts as slow; it is counted by CloudWatch's `TC` over
-    /// bucket means, so within 1 % of the bound. Default: none, slow requests are not counted. From
-    /// a millisecond to a day.
-    pub slow_bound: Option<Duration>,
-    /// Bounds between which requests are counted by how long they took, as
-    /// [`Observation::latencies`]; each within 1 %. Default: none, they are not counted. At most 50,
-    /// ascending, each from a millisecond to a day. Each is a query more in the call, and CloudWatch
-    /// charges reading by the metric asked for ($0.01 per 1,000).
-    pub latency_bounds: Vec<Duration>,
-}
-
-impl ReaderConfig {
-    /// The same with another [`resolution`](Self::resolution).
-    #[must_use]
-    pub const fn with_resolution(mut self, resolution: Resolution) -> Self {
-        self.resolution = resolution;
-        self
-    }
-
-    /// The same with another [`slow_bound`](Self::slow_bound).
-    #[must_use]
-    pub const fn with_slow_bound(mut self, bound: Duration) -> Self {
-        self.slow_bound = Some(bound);
-        self
-    }
-
-    /// The same with other [`latency_bounds`](Self::latency_bounds).
-    #[must_use]
-    pub fn with_latency_bounds(mut self, bounds: impl IntoIterator<Item = Duration>) -> Self {
-        self.latency_bounds = bounds.into_iter().collect();
-        self
-    }
-
-    fn check(&self) -> Result<(), MetricsError> {
-        let wrong = |field, found: String, bound| Err(MetricsError::Config { field, found, bound });
-        let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
-        let unfit = |bound: &&Duration| !allowed.contains(*bound);
-        let bounds = &self.latency_bounds;
-        if let Some(slow) = self.slow_bound.iter().find(unfit) {
-            return wrong("slow_bound", format!("{slow:?}"), "from a millisecond to a day");
-        }
-        if let Some(bound) = bounds.iter().find(unfit) {
-            return wrong("latency_bounds", format!("{bound:?}"), "from a millisecond to a day");
-        }
-        if bounds.len() > MOST_BOUNDS {
-            return wrong("latency_bounds", bounds.len().to_string(), "at most 50");
-        }
-        if !bounds.is_sorted_by(|one, next| one < next) {
-            return wrong("latency_bounds", format!("{bounds:?}"), "ascending");
-        }
-        Ok(())
-    }
-}
+use reading::Look;
 
 /// Reads the requests of both colors of a service back, as published through
 /// [`Metrics::http_layer`](crate::Metrics::http_layer).
+///
+/// A service is found by its key, its name and stage, in the namespace of its publishers, and a color
+/// by `Environment`: exactly the dimensions of [`DimensionSet::color`](crate::DimensionSet::color),
+/// which the publishers must have declared, as they have by default.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use bluegreen_core::{Clock, Reading, ServiceKey};
+/// use bluegreen_metrics::{Reader, ReaderConfig};
+///
+/// # async fn example(client: aws_sdk_cloudwatch::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ReaderConfig::default().with_slow_bound(Duration::from_millis(250));
+/// let reader = Reader::new(client, "Shop", ServiceKey::new("orders")?, config)?;
+/// let settled = Clock::system().now() - Duration::from_secs(180);
+/// let seen = reader.observe(settled - Duration::from_secs(600), settled).await?;
+/// for minute in seen.blue.iter().chain(&seen.green) {
+///     match minute.reading {
+///         Reading::Counted(figures) => println!("{}: {:?}", minute.color, figures.error_rate()),
+///         Reading::NoTraffic => println!("{} had no requests", minute.color),
+///         Reading::Late | Reading::Absent => println!("{} says nothing", minute.color),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reader {
     client: Client,
@@ -103,23 +74,33 @@ impl Reader {
     }
 
     /// What both colors did in each aligned stretch that lies whole between `start` and `end`,
-    /// oldest first; for both the same stretches.
+    /// oldest first; for both the same stretches. A stretch begins at a multiple of its length since
+    /// 1970, in UTC, as CloudWatch's own minutes do.
     ///
-    /// A stretch reads as
-    /// - *counted* when there were requests;
-    /// - *no traffic* when the color reports and had none: its processes send a zero in each window;
-    /// - *absent* when the color says nothing while the other one does;
-    /// - *late* when neither says anything yet, or the requests are there and their errors (a zero is
-    ///   sent too) or latencies not.
+    /// | a stretch reads as | when the color |
+    /// |---|---|
+    /// | *counted*, zero errors included | had requests |
+    /// | *no traffic* | reports, and had none: its processes send a zero in each window |
+    /// | *late* | says nothing, or not all yet, and the stretch has not [settled](ReaderConfig::settle): it may still come |
+    /// | *absent* | says nothing, or not all, though the stretch has settled, whatever the other color says |
+    ///
+    /// A color says not all when its requests are there, and their errors (of which a zero is sent,
+    /// too) or their latencies are not.
     ///
     /// The processes of a color report at different times, and CloudWatch shows points some time
-    /// after it took them, so figures of a young stretch still grow: leave out the newest, by the
-    /// publishers' interval and jitter and a settling time, or read them again.
+    /// after it took them, so figures of a stretch that has not settled still grow: leave it out, or
+    /// read it again.
+    ///
+    /// One call of `GetMetricData`, and one more for each 100,800 points beyond the first, of which
+    /// each stretch has one for each figure; see [`dollars_per_look`](Self::dollars_per_look).
     ///
     /// Cancel safe; it only reads.
     ///
     /// # Errors
-    /// When more than 10,080 stretches are asked for, or CloudWatch does not answer.
+    /// When more than 10,080 stretches are asked for; when the oldest is older than CloudWatch keeps
+    /// stretches of that length ([`ReadError::is_beyond_retention`]), as nothing could be told from
+    /// their silence; when CloudWatch does not answer, or not all that it was asked, or with what
+    /// cannot be a count or a time.
     pub async fn observe(
         &self,
         start: SystemTime,
@@ -130,17 +111,38 @@ impl Reader {
         let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else {
             return Ok(ByColor::default());
         };
-        let between = *first..*last + length;
-        let points = self.query(between).await?;
-        let bounds = &self.config.latency_bounds;
-        Ok(reading::observations(&stretches, length, bounds, &points))
+        // Before the question: what comes during it may be in the next answer.
+        let now = self.config.clock.now();
+        check_kept(*first, now, self.config.resolution)?;
+        let points = self.query(*first..*last + length).await?;
+        let settled = now.checked_sub(self.config.settle).unwrap_or(UNIX_EPOCH);
+        let look = Look { length, settled, bounds: &self.config.latency_bounds };
+        Ok(reading::observations(&stretches, &look, &points))
+    }
+
+    /// What one look costs at most, by CloudWatch's price in us-east-1 as of November 2026: $0.01 per
+    /// 1,000 metrics asked for, in each page anew. Four figures of two colors are eight, the
+    /// [slow](ReaderConfig::slow_bound) requests and each [bound](ReaderConfig::latency_bounds) two
+    /// more; a look a minute with nothing else comes to $3.50 a month.
+    #[must_use]
+    pub fn dollars_per_look(&self) -> f64 {
+        self.queries().len() as f64 * DOLLARS_PER_METRIC
     }
 }
 
 /// The limit of one look: a week by the minute, or almost three hours by the second, which is as
 /// long as CloudWatch keeps seconds.
 const MOST_STRETCHES: usize = 10_080;
-const MOST_BOUNDS: usize = 50;
+const DOLLARS_PER_METRIC: f64 = 0.01 / 1_000.0;
+
+/// Checks that CloudWatch still has a stretch that starts then, if it ever had.
+fn check_kept(start: SystemTime, now: SystemTime, resolution: Resolution) -> Result<(), ReadError> {
+    let kept = resolution.kept();
+    match now.duration_since(start) {
+        Ok(age) if age > kept => Err(ReadError::beyond_retention(age, resolution)),
+        _ => Ok(()),
+    }
+}
 
 /// The starts of the aligned stretches that lie whole between the two times.
 fn stretches(
@@ -165,40 +167,10 @@ fn stretches(
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_field_that_does_not_fit_is_named_with_its_value() {
-        let config = ReaderConfig::default;
-        let millis = Duration::from_millis;
-        for (config, error) in [
-            (
-                config().with_slow_bound(Duration::ZERO),
-                "slow_bound of 0ns does not fit: it must be from a millisecond to a day",
-            ),
-            (
-                config().with_latency_bounds([millis(10), Duration::MAX]),
-                "latency_bounds of 18446744073709551615.999999999s does not fit: it must be from a \
-                 millisecond to a day",
-            ),
-            (
-                config().with_latency_bounds([millis(10), millis(10)]),
-                "latency_bounds of [10ms, 10ms] does not fit: it must be ascending",
-            ),
-            (
-                config().with_latency_bounds((1..=51).map(millis)),
-                "latency_bounds of 51 does not fit: it must be at most 50",
-            ),
-        ] {
-            assert_eq!(config.check().unwrap_err().to_string(), error);
-        }
-        assert_eq!(config().with_latency_bounds((1..=50).map(millis)).check(), Ok(()));
     }
 
     #[test]
@@ -217,5 +189,37 @@ mod tests {
         let error = stretches(at(0), at(700_000), minute).unwrap_err();
         assert_eq!(error.to_string(), "700000s of metrics are more than 10080 stretches");
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn what_cloudwatch_no_longer_keeps_is_an_error_that_names_the_bound() {
+        let day = 24 * 3600;
+        let now = at(100 * day);
+        for (resolution, age, error) in [
+            (Resolution::Minute, 0, None),
+            (Resolution::Minute, 15 * day, None),
+            (
+                Resolution::Minute,
+                15 * day + 60,
+                Some(
+                    "metrics of 1296060s ago cannot be read by the minute: CloudWatch keeps those \
+                     for 15 days",
+                ),
+            ),
+            (Resolution::Second, 3 * 3600, None),
+            (
+                Resolution::Second,
+                3 * 3600 + 1,
+                Some(
+                    "metrics of 10801s ago cannot be read by the second: CloudWatch keeps those for \
+                     3 hours",
+                ),
+            ),
+        ] {
+            let found = check_kept(now - Duration::from_secs(age), now, resolution).err();
+            assert_eq!(found.as_ref().map(ToString::to_string).as_deref(), error, "{age}");
+            assert!(found.is_none_or(|error| error.is_beyond_retention()));
+        }
+        assert!(check_kept(now + Duration::from_secs(60), now, Resolution::Minute).is_ok());
     }
 }

@@ -54,9 +54,9 @@ pub struct Evidence {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Missing {
-    /// Neither color's metrics have come.
+    /// Metrics of a color have not come, and may still.
     Late,
-    /// One color's metrics have not come, the other's have.
+    /// Metrics of a color have not come, though they should have.
     Absent,
     /// The candidate has had no requests, or gets none any more.
     NoTraffic,
@@ -149,8 +149,8 @@ impl fmt::Display for Tally {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Late => "the metrics of both colors are late",
-            Self::Absent => "the metrics of one color are absent",
+            Self::Late => "metrics are late",
+            Self::Absent => "metrics are absent",
             Self::NoTraffic => "the candidate gets no requests",
             Self::TooFew => "the candidate has had too few requests",
             Self::Unreadable => "the metrics cannot be read",

@@ -21,7 +21,9 @@ use crate::stage::Stage;
 macro_rules! prepared {
     ($stage:ident, $progress:ident, $to:ident) => {{
         let cloudwatch = $stage.world.cloudwatch_as("operator");
-        let fine = ReaderConfig::default().with_resolution(Resolution::Second);
+        let fine = ReaderConfig::default()
+            .with_resolution(Resolution::Second)
+            .with_settle(Duration::from_secs(5));
         let reader = Reader::new(cloudwatch, "Orders", $stage.service.clone(), fine)?;
         let (proxy, progress) = ($stage.proxy.clone(), Arc::clone($progress));
         let (listener, groups) = ($stage.listener.clone(), $stage.target_groups.clone());

@@ -4,6 +4,8 @@ use aws_sdk_cloudwatch::error::{BoxError, ProvideErrorMetadata as _, SdkError};
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataError;
 use aws_sdk_cloudwatch::types::StatusCode;
 
+use crate::Resolution;
+
 /// The metrics could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -13,16 +15,41 @@ pub struct ReadError(Kind);
 enum Kind {
     #[error("{} of metrics are more than {most} stretches", Seconds(*span))]
     TooLong { span: Duration, most: usize },
+    #[error(
+        "metrics of {} ago cannot be read by the {}: CloudWatch keeps those for {}",
+        Seconds(*.age), word(*.resolution), kept(*.resolution)
+    )]
+    BeyondRetention { age: Duration, resolution: Resolution },
     #[error("CloudWatch went on without an end")]
     Endless,
     #[error("CloudWatch could not read {figure}: {why}")]
     Incomplete { figure: String, why: StatusCode },
+    #[error("CloudWatch gave no answer to {figure}")]
+    Unanswered { figure: String },
+    #[error("CloudWatch says of its answer: {message}")]
+    Told { message: String },
+    #[error("CloudWatch says {value} of {figure}, which is no count and no time")]
+    Senseless { figure: String, value: f64 },
     #[error("CloudWatch throttled the reading of metrics")]
     Throttled(#[source] BoxError),
     #[error("CloudWatch refused the reading of metrics")]
     Refused(#[source] BoxError),
     #[error("CloudWatch did not answer")]
     Unavailable(#[source] BoxError),
+}
+
+const fn word(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Minute => "minute",
+        Resolution::Second => "second",
+    }
+}
+
+const fn kept(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Minute => "15 days",
+        Resolution::Second => "3 hours",
+    }
 }
 
 struct Seconds(Duration);
@@ -39,6 +66,22 @@ impl ReadError {
         Self(Kind::TooLong { span, most })
     }
 
+    pub(super) const fn beyond_retention(age: Duration, resolution: Resolution) -> Self {
+        Self(Kind::BeyondRetention { age, resolution })
+    }
+
+    pub(super) fn unanswered(figure: &str) -> Self {
+        Self(Kind::Unanswered { figure: figure.to_owned() })
+    }
+
+    pub(super) fn told(message: &str) -> Self {
+        Self(Kind::Told { message: message.to_owned() })
+    }
+
+    pub(super) fn senseless(figure: &str, value: f64) -> Self {
+        Self(Kind::Senseless { figure: figure.to_owned(), value })
+    }
+
     pub(super) fn endless() -> Self {
         Self(Kind::Endless)
     }
@@ -51,10 +94,24 @@ impl ReadError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0 {
-            Kind::Throttled(_) | Kind::Unavailable(_) => true,
+            Kind::Throttled(_)
+            | Kind::Unavailable(_)
+            | Kind::Unanswered { .. }
+            | Kind::Told { .. } => true,
             Kind::Incomplete { ref why, .. } => *why != StatusCode::Forbidden,
-            Kind::TooLong { .. } | Kind::Endless | Kind::Refused(_) => false,
+            Kind::TooLong { .. }
+            | Kind::BeyondRetention { .. }
+            | Kind::Endless
+            | Kind::Senseless { .. }
+            | Kind::Refused(_) => false,
         }
+    }
+
+    /// Whether what was asked for is older than CloudWatch keeps it so finely: 15 days by the minute,
+    /// 3 hours by the second. It may then still be read by the minute.
+    #[must_use]
+    pub const fn is_beyond_retention(&self) -> bool {
+        matches!(self.0, Kind::BeyondRetention { .. })
     }
 
     /// Whether the account makes too many calls.

@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::time::SystemTime;
 
-use aws_sdk_cloudwatch::types::{
-    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
-};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 use bluegreen_core::{ByColor, Color};
 
+use super::answers::Answers;
 use super::reading::{ColorPoints, Figure};
-use super::{ReadError, Reader};
+use super::{ReadError, Reader, bound};
 use crate::Resolution;
 use crate::dimensions::fixed;
 use crate::requests::{ERROR_COUNT, REQUEST_COUNT, REQUEST_LATENCY};
@@ -32,25 +31,27 @@ impl Reader {
             .end_time(between.end.into())
             .scan_by(ScanBy::TimestampAscending)
             .set_metric_data_queries(Some(self.queries()));
-        let mut points = ByColor::<ColorPoints>::default();
+        let mut answers = Answers::to(self.asked());
         let mut next = None;
         for _ in 0..MOST_PAGES {
             let page = call.clone().set_next_token(next).send().await?;
-            for result in page.metric_data_results() {
-                check_complete(result)?;
-                self.keep(result, &mut points);
-            }
+            answers.take(&page)?;
             next = page.next_token;
             if next.is_none() {
-                return Ok(points);
+                return answers.points();
             }
         }
         Err(ReadError::endless())
     }
 
-    fn queries(&self) -> Vec<MetricDataQuery> {
-        let of_color = |color| self.figures().map(move |figure| self.one(color, figure));
-        Color::BOTH.into_iter().flat_map(of_color).collect()
+    pub(super) fn queries(&self) -> Vec<MetricDataQuery> {
+        self.asked().map(|(color, figure)| self.one(color, figure)).collect()
+    }
+
+    /// What is asked for.
+    fn asked(&self) -> impl Iterator<Item = (Color, Figure)> {
+        let of_color = |color| self.figures().map(move |figure| (color, figure));
+        Color::BOTH.into_iter().flat_map(of_color)
     }
 
     /// What is asked for of each color.
@@ -84,41 +85,11 @@ impl Reader {
         match figure {
             Figure::Requests | Figure::Errors | Figure::LatencySum => "Sum".to_owned(),
             Figure::LatencyCount => "SampleCount".to_owned(),
-            // Plain digits: a float never prints with an exponent.
-            Figure::Slow => {
-                let bound = self.config.slow_bound.unwrap_or_default();
-                format!("TC({}:)", bound.as_secs_f64() * 1e3)
-            }
+            Figure::Slow => bound::above(self.config.slow_bound.unwrap_or_default()),
             Figure::Within(place) => {
-                let bound = self.config.latency_bounds.get(place).copied().unwrap_or_default();
-                format!("TC(:{})", bound.as_secs_f64() * 1e3)
+                bound::within(self.config.latency_bounds.get(place).copied().unwrap_or_default())
             }
         }
-    }
-
-    fn keep(&self, result: &MetricDataResult, points: &mut ByColor<ColorPoints>) {
-        for color in Color::BOTH {
-            let Some(figure) =
-                self.figures().find(|figure| result.id() == Some(&id(color, *figure)))
-            else {
-                continue;
-            };
-            for (time, value) in result.timestamps().iter().zip(result.values()) {
-                if let Ok(time) = SystemTime::try_from(*time) {
-                    points.get_mut(color).set(time, figure, *value);
-                }
-            }
-        }
-    }
-}
-
-/// A figure that CloudWatch failed to read must not look like one that is not there.
-fn check_complete(result: &MetricDataResult) -> Result<(), ReadError> {
-    match result.status_code() {
-        Some(why @ (StatusCode::InternalError | StatusCode::Forbidden)) => {
-            Err(ReadError::incomplete(result.id().unwrap_or_default(), why.clone()))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -133,31 +104,9 @@ const fn metric_of(figure: Figure) -> &'static str {
 }
 
 /// The name of a query: CloudWatch wants a lower-case letter first.
-fn id(color: Color, figure: Figure) -> String {
+pub(super) fn id(color: Color, figure: Figure) -> String {
     match figure {
         Figure::Within(place) => format!("{color}_Within{place}"),
         figure => format!("{color}_{figure:?}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The stand-in never fails a single query.
-    #[test]
-    fn a_figure_that_could_not_be_read_is_an_error_and_not_a_silence() {
-        for (status, retryable) in [
-            (StatusCode::Complete, None),
-            (StatusCode::PartialData, None),
-            (StatusCode::InternalError, Some(true)),
-            (StatusCode::Forbidden, Some(false)),
-        ] {
-            let result = MetricDataResult::builder().id("blue_Errors").status_code(status.clone());
-            let error = check_complete(&result.build()).err();
-            assert_eq!(error.as_ref().map(ReadError::is_retryable), retryable, "{status}");
-            let text = format!("CloudWatch could not read blue_Errors: {status}");
-            assert!(error.is_none_or(|error| error.to_string() == text), "{status}");
-        }
     }
 }

@@ -28,43 +28,57 @@ impl Figure {
 pub(super) struct ColorPoints(HashMap<(SystemTime, Figure), f64>);
 
 impl ColorPoints {
+    /// Keeps a value. All figures are sums, which grow while they are read: of two the larger is the
+    /// newer one.
     pub(super) fn set(&mut self, start: SystemTime, figure: Figure, value: f64) {
-        self.0.insert((start, figure), value);
+        let kept = self.0.entry((start, figure)).or_insert(value);
+        *kept = kept.max(value);
     }
 
-    fn get(&self, start: SystemTime, figure: Figure) -> Option<f64> {
+    pub(super) fn get(&self, start: SystemTime, figure: Figure) -> Option<f64> {
         self.0.get(&(start, figure)).copied()
     }
+}
+
+/// What was looked at.
+#[derive(Debug)]
+pub(super) struct Look<'a> {
+    /// The length of each stretch.
+    pub(super) length: Duration,
+    /// What ended up to then is not reported any more.
+    pub(super) settled: SystemTime,
+    /// The bounds of [`Figure::Within`].
+    pub(super) bounds: &'a [Duration],
 }
 
 /// What both colors did in each of the stretches.
 pub(super) fn observations(
     stretches: &[SystemTime],
-    length: Duration,
-    bounds: &[Duration],
+    look: &Look<'_>,
     points: &ByColor<ColorPoints>,
 ) -> ByColor<Vec<Observation>> {
     let one = |color: Color, start: &SystemTime| {
-        let other = points.get(color.other());
-        let reading = reading(*start, points.get(color), other);
-        let observation = Observation::new(color, *start, length, reading);
+        let own = points.get(color);
+        let reading = reading(*start, own, *start + look.length <= look.settled);
+        let observation = Observation::new(color, *start, look.length, reading);
         match reading {
-            Reading::Counted(figures) if !bounds.is_empty() => observation
-                .with_latencies(latencies(*start, figures.requests, bounds, points.get(color))),
+            Reading::Counted(figures) if !look.bounds.is_empty() => {
+                observation.with_latencies(latencies(*start, figures.requests, look.bounds, own))
+            }
             _ => observation,
         }
     };
     ByColor::from_fn(|color| stretches.iter().map(|start| one(color, start)).collect())
 }
 
-/// What a color's points of one stretch say, beside those of the other.
-fn reading(start: SystemTime, own: &ColorPoints, other: &ColorPoints) -> Reading {
+/// What a color's points of one stretch say.
+fn reading(start: SystemTime, own: &ColorPoints, is_settled: bool) -> Reading {
+    let missing = if is_settled { Reading::Absent } else { Reading::Late };
     // The request count is the sign of life: a process that reports sends one even when it is zero.
     match own.get(start, Figure::Requests).map(whole) {
         Some(0) => Reading::NoTraffic,
-        Some(requests) => figures(start, requests, own).map_or(Reading::Late, Reading::Counted),
-        None if other.get(start, Figure::Requests).is_some() => Reading::Absent,
-        None => Reading::Late,
+        Some(requests) => figures(start, requests, own).map_or(missing, Reading::Counted),
+        None => missing,
     }
 }
 
@@ -137,47 +151,57 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_of_what_is_there_and_what_is_not() {
+    fn zero_no_traffic_late_and_absent_are_told_apart() {
         use Figure::{Errors, LatencyCount, LatencySum, Requests, Slow};
-        let latency = |sum, count| [(LatencySum, sum), (LatencyCount, count)];
-        let with = |more: &[(Figure, f64)], sum, count| [more, &latency(sum, count)].concat();
-        let silent: &[(Figure, f64)] = &[];
-        let idle: &[(Figure, f64)] = &[(Requests, 0.0), (Errors, 0.0)];
-        for (case, own, other, expected) in [
-            ("both silent", silent.to_vec(), silent, Reading::Late),
-            ("silent beside an idle one", silent.to_vec(), idle, Reading::Absent),
-            ("silent beside a busy one", silent.to_vec(), &[(Requests, 5.0)], Reading::Absent),
-            ("idle beside a silent one", idle.to_vec(), silent, Reading::NoTraffic),
-            ("idle beside a busy one", idle.to_vec(), &[(Requests, 5.0)], Reading::NoTraffic),
+        const LATE: (Reading, Reading) = (Reading::Late, Reading::Absent);
+        let both = |reading| (reading, reading);
+        let busy = |requests, errors, counted, sum| {
+            vec![(Requests, requests), (Errors, errors), (LatencyCount, counted), (LatencySum, sum)]
+        };
+        let with = |mut points: Vec<_>, more| {
+            points.push(more);
+            points
+        };
+        let without = |mut points: Vec<(Figure, f64)>, figure| {
+            points.retain(|(one, _)| *one != figure);
+            points
+        };
+        // Expected while it may still come, and once it has settled.
+        for (case, points, expected) in [
+            ("silent", vec![], LATE),
+            ("idle", vec![(Requests, 0.0), (Errors, 0.0)], both(Reading::NoTraffic)),
+            ("idle, errors missing", vec![(Requests, 0.0)], both(Reading::NoTraffic)),
             (
-                "busy without errors",
-                with(&[(Requests, 5.0), (Errors, 0.0)], 50.0, 5.0),
-                silent,
-                Reading::Counted(counted(5, 0, 50)),
+                "busy with zero errors",
+                busy(5.0, 0.0, 5.0, 50.0),
+                both(Reading::Counted(counted(5, 0, 50))),
             ),
-            ("busy, errors missing", with(&[(Requests, 5.0)], 50.0, 5.0), idle, Reading::Late),
             (
                 "busy with errors and slow ones",
-                with(&[(Requests, 5.0), (Errors, 2.0), (Slow, 1.0)], 50.0, 5.0),
-                idle,
-                Reading::Counted(counted(5, 2, 50).with_slow(1)),
+                with(busy(5.0, 2.0, 5.0, 50.0), (Slow, 1.0)),
+                both(Reading::Counted(counted(5, 2, 50).with_slow(1))),
             ),
-            ("busy, latencies missing", vec![(Requests, 5.0), (Errors, 0.0)], idle, Reading::Late),
-            ("errors without requests", vec![(Errors, 5.0)], silent, Reading::Late),
+            ("errors without requests", vec![(Errors, 5.0)], LATE),
+            ("busy, errors missing", without(busy(5.0, 0.0, 5.0, 50.0), Errors), LATE),
+            ("busy, latencies missing", vec![(Requests, 5.0), (Errors, 0.0)], LATE),
+            ("busy, their count missing", without(busy(5.0, 0.0, 5.0, 50.0), LatencyCount), LATE),
+            ("busy, their sum missing", without(busy(5.0, 0.0, 5.0, 50.0), LatencySum), LATE),
+            ("busy, no latency counted", busy(5.0, 0.0, 0.0, 0.0), LATE),
             (
                 "half of the latencies",
-                with(&[(Requests, 10.0), (Errors, 0.0), (Slow, 1.0)], 50.0, 5.0),
-                idle,
-                Reading::Counted(counted(10, 0, 100).with_slow(2)),
+                with(busy(10.0, 0.0, 5.0, 50.0), (Slow, 1.0)),
+                both(Reading::Counted(counted(10, 0, 100).with_slow(2))),
             ),
             (
                 "errors counted twice by a resend",
-                with(&[(Requests, 5.0), (Errors, 8.0)], 50.0, 5.0),
-                idle,
-                Reading::Counted(counted(5, 5, 50)),
+                busy(5.0, 8.0, 5.0, 50.0),
+                both(Reading::Counted(counted(5, 5, 50))),
             ),
+            ("more time than there is", busy(5.0, 0.0, 5.0, 1e300), LATE),
         ] {
-            assert_eq!(reading(START, &points(&own), &points(other)), expected, "{case}");
+            let points = self::points(&points);
+            let found = (reading(START, &points, false), reading(START, &points, true));
+            assert_eq!(found, expected, "{case}");
         }
     }
 
@@ -225,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn both_colors_have_the_same_stretches() {
+    fn both_colors_have_the_same_stretches_and_each_settles_by_itself() {
         let busy = points(&[
             (Figure::Requests, 1.0),
             (Figure::Errors, 0.0),
@@ -233,16 +257,22 @@ mod tests {
             (Figure::LatencySum, 7.0),
         ]);
         let both = ByColor { blue: busy, green: ColorPoints::default() };
-        let later = START + Duration::from_secs(60);
-        let seen = observations(&[START, later], Duration::from_secs(60), &[], &both);
-        let readings = |color| {
-            let seen: &Vec<Observation> = seen.get(color);
-            seen.iter().map(|one| (one.start, one.reading)).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            readings(Color::Blue),
-            [(START, Reading::Counted(counted(1, 0, 7))), (later, Reading::Late)]
-        );
-        assert_eq!(readings(Color::Green), [(START, Reading::Absent), (later, Reading::Late)]);
+        let minute = Duration::from_secs(60);
+        let starts = [START, START + minute];
+        for (settled, silent) in [
+            (START + minute - Duration::from_nanos(1), [Reading::Late, Reading::Late]),
+            (START + minute, [Reading::Absent, Reading::Late]),
+            (START + 2 * minute, [Reading::Absent, Reading::Absent]),
+        ] {
+            let look = Look { length: minute, settled, bounds: &[] };
+            let seen = observations(&starts, &look, &both);
+            let readings = |color| {
+                let seen: &Vec<Observation> = seen.get(color);
+                seen.iter().map(|one| (one.start, one.reading)).collect::<Vec<_>>()
+            };
+            let blue = [Reading::Counted(counted(1, 0, 7)), silent[1]];
+            assert_eq!(readings(Color::Blue), [(starts[0], blue[0]), (starts[1], blue[1])]);
+            assert_eq!(readings(Color::Green), [(starts[0], silent[0]), (starts[1], silent[1])]);
+        }
     }
 }

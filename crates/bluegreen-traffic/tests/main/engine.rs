@@ -120,7 +120,7 @@ async fn late_metrics_freeze_the_shift_until_they_come() {
     let outcome = scene.run(Stop::never()).await.unwrap();
     scene.assert_is(&outcome).await;
     assert!(matches!(outcome, Outcome::Promoted { .. }));
-    assert_eq!(scene.told("frozen"), ["frozen at 10 %: the metrics of both colors are late"]);
+    assert_eq!(scene.told("frozen"), ["frozen at 10 %: metrics are late"]);
     let (window, seen) = outcome.record().figures(0).unwrap();
     assert_eq!(
         seen.green.requests,
