@@ -46,6 +46,7 @@ enum Next {
 
 impl Flusher {
     pub(crate) fn add(&self, points: Vec<Point>) {
+        let points = self.sink.arranged(points);
         let dropped = self.pending().add(points);
         self.counts.dropped(DropCause::Overflow, dropped);
     }

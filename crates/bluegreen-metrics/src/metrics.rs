@@ -58,13 +58,17 @@ impl Metrics {
         config.check()?;
         let budget = Budget::per_second(config.max_calls_per_second);
         let put = Put { client, namespace, budget };
-        Ok(Self::build(Sink::Calls(put), identity, config))
+        Ok(Self::build(Sink::Calls(put), Transport::Calls, identity, config))
     }
 
     /// The same metrics as lines of a log in the embedded metric format, where there is no way to
     /// CloudWatch but that of the logs: on Lambda, or where the standard output or a file is shipped
     /// there. The writer is called on a thread that may block; one that blocks for ever is abandoned
     /// at the stop's deadline, but holds up the end of the runtime.
+    ///
+    /// A file is to be opened to append, as one that is rotated by being cut would else go on behind
+    /// a hole; one that is renamed is written on under its new name. A pipe whose reader has gone
+    /// takes nothing: what is pending then waits within bounded memory, and is counted.
     ///
     /// One process writes a log: lines of two would mix. A line that fails is no record, and is
     /// written again with the next flush; of one that a buffer lost the outcome is unknown. What the
@@ -94,22 +98,25 @@ impl Metrics {
         let namespace = namespace.into();
         check_namespace(&namespace)?;
         config.check()?;
-        Ok(Self::build(Sink::Logs(Emf::new(&namespace, writer)), identity, config))
+        let sink = Sink::Logs(Emf::new(&namespace, writer));
+        let transport = Transport::Logs { namespace: namespace.into() };
+        Ok(Self::build(sink, transport, identity, config))
     }
 
-    fn build(sink: Sink, identity: &ServiceIdentity, config: MetricsConfig) -> (Self, Publisher) {
+    fn build(
+        sink: Sink,
+        transport: Transport,
+        identity: &ServiceIdentity,
+        config: MetricsConfig,
+    ) -> (Self, Publisher) {
         let resolutions = config.resolutions_in_use();
         let (jitter, clock) = (config.jitter(), config.clock);
-        let transport = match &sink {
-            Sink::Calls(_) => Transport::Calls,
-            Sink::Logs(_) => Transport::Logs,
-        };
         let naming = Naming {
             identity: identity.clone(),
             sets: config.dimension_sets,
             resolution: config.resolution,
             resolutions: config.resolutions,
-            for_logs: transport == Transport::Logs,
+            for_logs: transport != Transport::Calls,
         };
         let caps = Caps { of_metric: config.max_series, in_all: config.max_total_series };
         let registry = Arc::new(Registry::new(naming, caps));
@@ -289,10 +296,22 @@ impl Metrics {
 
     /// What the metrics registered so far cost a month, with so many processes of the color that
     /// publish the same. Processes share a metric, unless a set of dimensions has the
-    /// [instance](crate::DimensionSet::with_instance). Two colors cost twice that.
+    /// [instance](crate::DimensionSet::with_instance); each makes its own calls or writes its own
+    /// log. Two colors cost twice that.
+    ///
+    /// ```
+    /// # use bluegreen_metrics::{Metrics, MetricsError, Unit};
+    /// # fn example(metrics: &Metrics) -> Result<(), MetricsError> {
+    /// metrics.distribution("OrderSize", Unit::Bytes)?;
+    /// let cost = metrics.cost(10);
+    /// println!("{cost}"); // "$4.68 a month: 1 metrics $0.30 (1 of them \"OrderSize\"), 438000 calls $4.38"
+    /// assert!(cost.dollars() < 50.0, "saving begins with {:?}", cost.driver);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn cost(&self, processes: u64) -> Cost {
-        let published = Published::of(&self.registry, self.flush_interval, self.transport);
+        let published = Published::of(&self.registry, self.flush_interval, &self.transport);
         cost::of(&published, processes)
     }
 

@@ -13,6 +13,14 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
+    /// Points in the order in which they make the fewest deliveries.
+    pub(crate) fn arranged(&self, points: Vec<Point>) -> Vec<Point> {
+        match self {
+            Self::Calls(_) => points,
+            Self::Logs(_) => emf::arranged(points),
+        }
+    }
+
     /// How many of the points from the front go into one delivery of at most `limit`; at least one
     /// of any.
     pub(crate) fn fitting<'a>(

@@ -1,8 +1,9 @@
 //! What is written to a log, read as CloudWatch documents it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bluegreen_core::Color;
@@ -13,7 +14,7 @@ use crate::account::{Account, NAMESPACE, Running, at, identity, seconds};
 
 /// A log that tears some of its lines.
 #[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Inner>>);
+pub(crate) struct Log(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -62,7 +63,7 @@ impl Log {
         self
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().text.clone()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -231,4 +232,144 @@ async fn a_log_that_takes_nothing_ends_the_stop_at_its_deadline_and_is_counted()
     metrics.counter("n", Unit::Count).unwrap().increment();
     let stats = running.stop(seconds(3)).await.stats;
     assert_eq!((stats.sent, stats.dropped.shutdown, stats.pending), (0, 1, 0), "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_of_two_declared_sets_fill_two_records_and_not_one_for_each() {
+    let (account, log) = (Account::new(), Log::default());
+    let color = DimensionSet::color();
+    let config = MetricsConfig::default().with_dimension_sets([color.with_labels(), color]);
+    let (metrics, running) = start(&account, &log, config);
+    Account::between_windows().await;
+    for n in 0..100 {
+        let name = format!("n{n}");
+        metrics.counter_with(&name, Unit::Count, &[("queue", "a")]).unwrap().increment();
+    }
+    running.stop(seconds(5)).await;
+    assert_eq!(log.lines().len(), 2);
+    assert_eq!(log.extract().len(), 200);
+}
+
+/// A file in a directory that goes with it.
+struct Logged(std::path::PathBuf);
+
+impl Logged {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        Self(directory)
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.join("metrics.log")
+    }
+
+    fn append(&self) -> File {
+        OpenOptions::new().append(true).create(true).open(self.path()).unwrap()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// The sum of a metric in the text of a log, each line of which must be a record.
+fn sum_of(name: &str, text: &str) -> f64 {
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter_map(|record| record[name].as_f64()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_rotated_by_name_or_by_truncation_loses_no_record() {
+    let logged = Logged::new("bluegreen-rotated");
+    let account = Account::new();
+    let config = MetricsConfig::default().with_clock(account.clock);
+    let (metrics, publisher) =
+        Metrics::emf(logged.append(), NAMESPACE, &identity(Color::Blue), config).unwrap();
+    let running = Running::new(publisher);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    Account::between_windows().await;
+    let minute = async || {
+        counter.add(10);
+        tokio::time::sleep(seconds(75)).await;
+    };
+    minute().await;
+    // Renamed: what was opened goes on under its new name.
+    let renamed = logged.0.join("metrics.log.1");
+    fs::rename(logged.path(), &renamed).unwrap();
+    minute().await;
+    let before = fs::read_to_string(&renamed).unwrap();
+    assert_eq!(sum_of("n", &before), 20.0);
+    // Copied and cut: a file that is opened to append goes on at its new end.
+    OpenOptions::new().write(true).open(&renamed).unwrap().set_len(0).unwrap();
+    minute().await;
+    let stats = running.stop(seconds(5)).await.stats;
+    let after = fs::read_to_string(&renamed).unwrap();
+    assert_eq!(sum_of("n", &after), 10.0);
+    assert_eq!((stats.dropped.total(), stats.failed_sends.total()), (0, 0));
+    assert!(!logged.path().exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipe_whose_reader_has_gone_keeps_what_it_can_and_counts_the_rest() {
+    let account = Account::new();
+    let (mut reader, writer) = io::pipe().unwrap();
+    let config = MetricsConfig::default().with_clock(account.clock);
+    let (metrics, publisher) =
+        Metrics::emf(writer, NAMESPACE, &identity(Color::Blue), config).unwrap();
+    let running = Running::new(publisher);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    Account::between_windows().await;
+    counter.add(10);
+    tokio::time::sleep(seconds(75)).await;
+    let mut read = vec![0; 10_000];
+    let length = reader.read(&mut read).unwrap();
+    assert_eq!(sum_of("n", std::str::from_utf8(&read[..length]).unwrap()), 10.0);
+    drop(reader);
+    for _ in 0..3 {
+        counter.add(10);
+        tokio::time::sleep(seconds(60)).await;
+    }
+    let stats = metrics.stats();
+    assert!(stats.failed_sends.refused >= 3 && stats.pending >= 3, "{stats:?}");
+    assert_eq!(stats.dropped.total(), 0, "nothing is dropped before the stop");
+    let stats = running.stop(seconds(2)).await.stats;
+    assert_eq!(stats.pending, 0);
+    assert!(stats.dropped.shutdown >= 3, "{stats:?}");
+}
+
+/// A standard output that nobody reads: it takes nothing until it is let go.
+struct Blocked(mpsc::Receiver<()>);
+
+impl Write for Blocked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Ends when the other side is dropped.
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// In real time: a paused clock waits for threads that block.
+#[tokio::test]
+async fn a_writer_that_blocks_holds_up_neither_records_nor_the_stop_beyond_its_deadline() {
+    let (free, blocked) = mpsc::channel();
+    let config = MetricsConfig::default()
+        .with_resolution(Resolution::Second)
+        .with_flush_interval(seconds(1));
+    let (metrics, publisher) =
+        Metrics::emf(Blocked(blocked), NAMESPACE, &identity(Color::Blue), config).unwrap();
+    let running = Running::new(publisher);
+    let counter = metrics.counter("n", Unit::Count).unwrap();
+    counter.increment();
+    let stats = running.stop(Duration::from_millis(50)).await.stats;
+    // The line is in the writer's hands, and nobody will know what became of it.
+    assert_eq!((stats.sent, stats.dropped.shutdown, stats.pending), (0, 1, 0), "{stats:?}");
+    (0..1_000).for_each(|_| counter.increment());
+    drop(free);
 }

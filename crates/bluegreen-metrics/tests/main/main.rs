@@ -7,6 +7,8 @@ mod bursts;
 #[cfg(test)]
 mod clock_steps;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod dashboard;
 #[cfg(test)]
 mod emf;
