@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_cloudwatch::error::ProvideErrorMetadata;
+use aws_sdk_cloudwatch::operation::put_dashboard::PutDashboardError::DashboardInvalidInputError;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
     Dimension, DimensionFilter, Metric, MetricDataQuery, MetricDatum, MetricStat, ScanBy,
@@ -465,10 +466,17 @@ async fn cloudwatch_keeps_dashboards_and_refuses_bodies_that_it_cannot_draw() {
     let [entry] = list.dashboard_entries() else { panic!("{list:?}") };
     assert_eq!(entry.size(), Some(i64::try_from(body.len()).unwrap()));
     assert!(entry.last_modified().unwrap().secs() >= at(UNIX_EPOCH).secs());
-    for broken in ["{", "{}", r#"{"widgets":[{"type":"text","x":24,"y":0,"properties":{}}]}"#] {
+    for (broken, path) in [
+        ("{", "/"),
+        ("{}", "/widgets"),
+        (r#"{"widgets":[{"type":"text","x":24,"y":0,"properties":{}}]}"#, "/widgets/0/x"),
+    ] {
         let broken = client.put_dashboard().dashboard_name(&name).dashboard_body(broken);
         let error = broken.send().await.unwrap_err().into_service_error();
-        assert!(error.is_dashboard_invalid_input_error(), "{error:?}");
+        let DashboardInvalidInputError(error) = error else { panic!("{error:?}") };
+        let [told] = error.dashboard_validation_messages() else { panic!("{error:?}") };
+        assert_eq!(told.data_path(), Some(path), "{told:?}");
+        assert!(told.message().is_some_and(|message| !message.is_empty()), "{told:?}");
     }
     let missing = client.get_dashboard().dashboard_name(format!("{name}-2")).send().await;
     let error = missing.unwrap_err().into_service_error();

@@ -1,24 +1,25 @@
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bluegreen_core::{ByColor, ServiceKey};
 use serde_json::{Value, json};
 
-use crate::MetricsError;
 use crate::dimensions::{check_metric, check_namespace};
+use crate::{MetricsError, Resolution};
 
 mod graph;
 
-use graph::{Graph, Source};
+use graph::{Graph, Own, Source};
 
 /// Composes a dashboard that shows both colors of a service in the same graphs, each in its own
 /// color, with the steps of a rollout marked.
 ///
 /// It begins with error rate, latency, throughput and requests in flight, as published through
-/// [`Metrics::http_layer`](crate::Metrics::http_layer); the rest is what is added. The body is for
-/// `PutDashboard`:
+/// [`Metrics::http_layer`](crate::Metrics::http_layer); the rest is what is added: processor and
+/// memory, database connections, depths of queues, and metrics of our own. A minute without requests
+/// has no error rate: a gap. The body is for `PutDashboard`:
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -49,6 +50,7 @@ pub struct Dashboard {
     region: String,
     namespace: String,
     key: ServiceKey,
+    resolution: Resolution,
     max_error_rate: Option<f64>,
     max_latency: Option<Duration>,
     added: Vec<Graph>,
@@ -106,11 +108,21 @@ impl Dashboard {
             region: region.into(),
             namespace: namespace.into(),
             key,
+            resolution: Resolution::default(),
             max_error_rate: None,
             max_latency: None,
             added: Vec::new(),
             steps: Vec::new(),
         }
+    }
+
+    /// The same for requests that are [published](crate::MetricsConfig::resolutions) so finely.
+    /// Default: by the minute. Graphs are of minutes in any case, as CloudWatch keeps seconds for
+    /// three hours only; but requests in flight, of which each process sends one figure a window,
+    /// are averaged over as many as a minute has.
+    pub const fn with_resolution(mut self, resolution: Resolution) -> Self {
+        self.resolution = resolution;
+        self
     }
 
     /// The same with a line at the highest rate of failed requests, 0 to 1.
@@ -192,8 +204,8 @@ impl Dashboard {
     /// The body for `PutDashboard`.
     ///
     /// # Errors
-    /// When the namespace or a metric's name is not what CloudWatch takes, a statistic or limit is
-    /// out of bounds, or there are more than 499 graphs, those of requests included.
+    /// When the namespace or a metric's name is not what CloudWatch takes, a statistic, limit or the
+    /// time of a step is out of bounds, or there are more than 499 graphs, those of requests included.
     pub fn body(&self) -> Result<String, MetricsError> {
         self.check()?;
         let title = json!({
@@ -219,6 +231,11 @@ impl Dashboard {
             let found = (self.added.len() + REQUEST_GRAPHS).to_string();
             return wrong("graphs", found, "at most 499 with those of requests");
         }
+        for (at, _) in &self.steps {
+            if written(*at).is_none() {
+                return wrong("step", format!("{at:?}"), "from 1970 to the year 9999");
+            }
+        }
         for graph in &self.added {
             if let Source::Own { name, statistic } = &graph.source {
                 check_metric(name)?;
@@ -235,7 +252,7 @@ impl Dashboard {
                 .with_limit(self.max_error_rate.map(|rate| rate * 100.0)),
             Graph::of("Latency, ms", Source::Latency).with_limit(latency),
             Graph::of("Requests a minute", Source::requests()),
-            Graph::of("Requests in flight", Source::in_flight()),
+            Graph::of("Requests in flight", Source::InFlight),
         ];
         graphs.extend(self.added.iter().cloned());
         graphs
@@ -245,10 +262,8 @@ impl Dashboard {
     fn widget(&self, place: usize, graph: &Graph) -> Value {
         let (row, column) = (place / GRAPHS_OF_A_ROW, place % GRAPHS_OF_A_ROW);
         let width = COLUMNS / GRAPHS_OF_A_ROW;
-        let mark = |(at, label): &(SystemTime, String)| {
-            let at = DateTime::from(*at).fmt(Format::DateTime).unwrap_or_default();
-            json!({ "value": at, "label": label })
-        };
+        let mark = |(at, label): &(SystemTime, String)| json!({ "value": written(*at).unwrap_or_default(), "label": label });
+        let own = Own { namespace: &self.namespace, key: &self.key, resolution: self.resolution };
         let steps: Vec<_> = self.steps.iter().map(mark).collect();
         let limits: Vec<_> =
             graph.limit.iter().map(|limit| json!({ "value": limit, "label": "limit" })).collect();
@@ -261,7 +276,7 @@ impl Dashboard {
                 "region": self.region,
                 "view": "timeSeries",
                 "period": 60,
-                "metrics": graph.lines(&self.namespace, &self.key),
+                "metrics": graph.lines(&own),
                 "yAxis": { "left": { "min": 0 } },
                 "annotations": { "vertical": steps, "horizontal": limits },
             },
@@ -269,6 +284,16 @@ impl Dashboard {
     }
 }
 
+/// A time as annotations have it; nothing for one that no calendar of CloudWatch's holds.
+fn written(at: SystemTime) -> Option<String> {
+    // Later, the conversion would overflow.
+    let seconds = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let fits = seconds < END_OF_9999;
+    fits.then(|| DateTime::from(at).fmt(Format::DateTime).ok()).flatten()
+}
+
+/// The first second of the year 10,000.
+const END_OF_9999: u64 = 253_402_300_800;
 /// CloudWatch's grid is so wide.
 const COLUMNS: usize = 24;
 const GRAPHS_OF_A_ROW: usize = 2;

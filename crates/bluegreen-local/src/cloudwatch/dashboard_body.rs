@@ -11,6 +11,7 @@ use super::stat::Stat;
 
 const MOST_WIDGETS: usize = 500;
 const MOST_METRICS: usize = 500;
+const MOST_METRICS_OF_ALL: usize = 2_500;
 const COLUMNS: u64 = 24;
 const MOST_ROWS: u64 = 1_000;
 const TYPES: [&str; 7] = ["alarm", "chart", "custom", "explorer", "log", "metric", "text"];
@@ -27,6 +28,13 @@ pub(crate) fn check(body: &str) -> Result<(), String> {
         body.get("widgets").and_then(Value::as_array).ok_or("/widgets must be an array")?;
     if widgets.len() > MOST_WIDGETS {
         return Err(format!("/widgets has {} elements of {MOST_WIDGETS}", widgets.len()));
+    }
+    let metrics = |widget: &Value| {
+        widget.pointer("/properties/metrics").and_then(Value::as_array).map_or(0, Vec::len)
+    };
+    let metrics: usize = widgets.iter().map(metrics).sum();
+    if metrics > MOST_METRICS_OF_ALL {
+        return Err(format!("/widgets has {metrics} metrics of {MOST_METRICS_OF_ALL} in all"));
     }
     for (number, widget) in widgets.iter().enumerate() {
         let path = format!("/widgets/{number}");
@@ -246,6 +254,9 @@ mod tests {
         }
         let error = check(&json!({ "widgets": vec![json!({}); 501] }).to_string()).unwrap_err();
         assert_eq!(error, "/widgets has 501 elements of 500");
+        let full = json!({ "properties": { "metrics": vec![json!(["Shop", "m"]); 500] } });
+        let error = check(&json!({ "widgets": vec![full; 6] }).to_string()).unwrap_err();
+        assert_eq!(error, "/widgets has 3000 metrics of 2500 in all");
         assert!(check("{}").unwrap_err().starts_with("/widgets must be"));
         assert!(check("[]").unwrap_err().starts_with("/ must be an object"));
     }

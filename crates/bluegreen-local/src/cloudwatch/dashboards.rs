@@ -32,9 +32,7 @@ impl Dashboards {
             return Err(Fault::dashboard_body(message));
         }
         let body = fields.required_text("DashboardBody")?;
-        dashboard_body::check(body).map_err(|error| {
-            Fault::dashboard_body(format!("The dashboard body is invalid: {error}."))
-        })?;
+        dashboard_body::check(body).map_err(|error| Fault::dashboard_element(&error))?;
         let dashboard = Dashboard { body: body.to_owned(), modified: now };
         self.by_name.insert(name.to_owned(), dashboard);
         Ok(Value::map([("DashboardValidationMessages", Value::List(vec![]))]))

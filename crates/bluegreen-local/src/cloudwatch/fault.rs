@@ -8,11 +8,14 @@ pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) shape: &'static str,
     pub(crate) message: String,
+    /// What is wrong with a dashboard's body, by its place in it.
+    pub(crate) validation: Vec<(String, String)>,
 }
 
 impl Fault {
     fn bad_request(code: &'static str, shape: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, shape, message: message.into() }
+        let (message, validation) = (message.into(), Vec::new());
+        Self { status: StatusCode::BAD_REQUEST, code, shape, message, validation }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -51,12 +54,22 @@ impl Fault {
         Self::bad_request("InvalidParameterInput", "DashboardInvalidInputError", message)
     }
 
+    /// The same with where in the body, of which the error begins with the path.
+    pub(crate) fn dashboard_element(error: &str) -> Self {
+        let (path, message) = error.split_once(' ').unwrap_or(("/", error));
+        let path = if path.starts_with('/') { path } else { "/" };
+        let mut fault = Self::dashboard_body(format!("The dashboard body is invalid: {error}."));
+        fault.validation.push((path.to_owned(), message.to_owned()));
+        fault
+    }
+
     pub(crate) fn no_dashboard(name: &str) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
             code: "ResourceNotFound",
             shape: "DashboardNotFoundError",
             message: format!("Dashboard {name} does not exist."),
+            validation: Vec::new(),
         }
     }
 
@@ -66,6 +79,7 @@ impl Fault {
             code: "RequestEntityTooLarge",
             shape: "RequestEntityTooLarge",
             message: format!("Request size exceeded {limit} bytes."),
+            validation: Vec::new(),
         }
     }
 }

@@ -53,11 +53,18 @@ pub(crate) fn response(outcome: &Result<Value, Fault>) -> Response<Bytes> {
 }
 
 fn refusal(fault: &Fault) -> Response<Bytes> {
-    let body = Value::map([
-        ("__type", Value::Text(format!("com.amazonaws.cloudwatch#{}", fault.shape))),
-        ("message", Value::text(&fault.message)),
-    ]);
-    let mut response = message(fault.status, &body);
+    let mut body = vec![
+        ("__type".to_owned(), Value::Text(format!("com.amazonaws.cloudwatch#{}", fault.shape))),
+        ("message".to_owned(), Value::text(&fault.message)),
+    ];
+    if !fault.validation.is_empty() {
+        let one = |(path, message): &(String, String)| {
+            Value::map([("DataPath", Value::text(path)), ("Message", Value::text(message))])
+        };
+        let all = fault.validation.iter().map(one).collect();
+        body.push(("dashboardValidationMessages".to_owned(), Value::List(all)));
+    }
+    let mut response = message(fault.status, &Value::Map(body));
     if let Ok(code) = HeaderValue::try_from(format!("{};Sender", fault.code)) {
         response.headers_mut().insert("x-amzn-query-error", code);
     }

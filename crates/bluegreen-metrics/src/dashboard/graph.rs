@@ -4,9 +4,18 @@ use bluegreen_core::{ByColor, Color, ServiceKey};
 use serde_json::{Value, json};
 
 use super::Statistic;
+use crate::Resolution;
 use crate::dimensions::{Dimension, ENVIRONMENT, SERVICE, STAGE, fixed};
 use crate::own_metrics::ERROR_EVENTS;
 use crate::requests::{ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY};
+
+/// How our own metrics are published.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) key: &'a ServiceKey,
+    pub(super) resolution: Resolution,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Graph {
@@ -18,7 +27,10 @@ pub(super) struct Graph {
 /// Where a graph's lines come from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
+    /// Of minutes with requests; the others are gaps.
     ErrorRate,
+    /// The mean of a window's requests in flight, over all processes.
+    InFlight,
     /// Median and 99th percentile.
     Latency,
     ErrorEvents,
@@ -38,10 +50,6 @@ impl Source {
     pub(super) fn requests() -> Self {
         Self::Own { name: REQUEST_COUNT.to_owned(), statistic: Statistic::Sum }
     }
-
-    pub(super) fn in_flight() -> Self {
-        Self::Own { name: IN_FLIGHT.to_owned(), statistic: Statistic::Sum }
-    }
 }
 
 impl Graph {
@@ -55,10 +63,10 @@ impl Graph {
     }
 
     /// The rows of the widget's `metrics`.
-    pub(super) fn lines(&self, namespace: &str, key: &ServiceKey) -> Vec<Value> {
+    pub(super) fn lines(&self, own: &Own<'_>) -> Vec<Value> {
         let mut lines: Vec<Value> = Vec::new();
         for color in Color::BOTH {
-            for line in self.of_color(namespace, key, color) {
+            for line in self.of_color(own, color) {
                 // What both colors share is one line.
                 if !lines.iter().any(|known| same_metric(known, &line)) {
                     lines.push(line);
@@ -68,18 +76,31 @@ impl Graph {
         lines
     }
 
-    fn of_color(&self, namespace: &str, key: &ServiceKey, color: Color) -> Vec<Value> {
+    fn of_color(&self, of: &Own<'_>, color: Color) -> Vec<Value> {
+        let Own { namespace, key, resolution } = *of;
         let own = |name: &str, options: Value| row(namespace, name, &fixed(key, color), options);
         let label = color.as_str();
         match &self.source {
             Source::ErrorRate => {
                 let (errors, requests) = (format!("{color}_errors"), format!("{color}_requests"));
                 let hidden = |id: &str| json!({ "id": id, "stat": "Sum", "visible": false });
-                let rate = format!("100 * {errors} / {requests}");
+                // Without requests there is no rate: a gap, and neither a division by zero nor a zero.
+                let rate = format!("IF({requests} > 0, 100 * {errors} / {requests})");
                 vec![
                     own(ERROR_COUNT, hidden(&errors)),
                     own(REQUEST_COUNT, hidden(&requests)),
                     json!([{ "expression": rate, "label": label, "color": shade(color) }]),
+                ]
+            }
+            Source::InFlight => {
+                let samples = format!("{color}_in_flight");
+                let hidden = json!({ "id": samples, "stat": "Sum", "visible": false });
+                // Each process sends one a window: of those that a period adds up, the mean.
+                let window = resolution.window().as_secs();
+                let mean = format!("{samples} / (PERIOD({samples}) / {window})");
+                vec![
+                    own(IN_FLIGHT, hidden),
+                    json!([{ "expression": mean, "label": label, "color": shade(color) }]),
                 ]
             }
             Source::Latency => {

@@ -1,12 +1,17 @@
 //! Dashboards, held against CloudWatch's grid by the stand-in.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::{Duration, UNIX_EPOCH};
 
-use bluegreen_core::{ByColor, ServiceKey};
-use bluegreen_metrics::{Dashboard, Statistic};
+use axum::body::Body;
+use axum::http::{Request, Response};
+use bluegreen_core::{ByColor, Color, ServiceKey};
+use bluegreen_metrics::{Dashboard, MetricsConfig, Resolution, Statistic};
 use serde_json::{Value, json};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::account::{Account, NAMESPACE, at};
+use crate::account::{Account, NAMESPACE, at, seconds};
 
 fn key() -> ServiceKey {
     ServiceKey::new("orders").unwrap()
@@ -82,13 +87,83 @@ async fn both_colors_are_lines_of_one_graph() {
     assert_eq!(metrics.len(), 2);
     let rate = graph(&body, "Error rate, %")["metrics"].as_array().unwrap();
     let expressions = rate.iter().filter_map(|row| row[0]["expression"].as_str());
-    let expected = ["100 * blue_errors / blue_requests", "100 * green_errors / green_requests"];
+    let expected = ["blue", "green"]
+        .map(|one| format!("IF({one}_requests > 0, 100 * {one}_errors / {one}_requests)"));
     assert_eq!(expressions.collect::<Vec<_>>(), expected);
     let shared = graph(&body, "Database connections")["metrics"].as_array().unwrap();
     assert_eq!(shared.len(), 1, "one cluster of both is one line");
     let latency = graph(&body, "Latency, ms")["metrics"].as_array().unwrap();
     let labels: Vec<_> = latency.iter().map(|row| row[6]["label"].as_str().unwrap()).collect();
     assert_eq!(labels, ["blue p50", "blue p99", "green p50", "green p99"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_two_colors_do_not_share_is_side_by_side_in_every_graph() {
+    let body = kept(&everything()).await;
+    for title in [
+        "Error rate, %",
+        "Latency, ms",
+        "Requests a minute",
+        "Requests in flight",
+        "CPU, %",
+        "Memory, %",
+        "DatabaseConnections",
+        "Queue depth",
+        "Error events",
+    ] {
+        let lines = graph(&body, title)["metrics"].as_array().unwrap();
+        let options = |row: &Value| row.as_array().unwrap().last().unwrap().clone();
+        let shown = lines.iter().map(options).filter(|one| one["visible"] != false);
+        let shown: Vec<_> = shown.collect();
+        let of = |color: &str| {
+            let is_its = |one: &&Value| one["label"].as_str().unwrap().starts_with(color);
+            let colors = shown.iter().filter(is_its).map(|one| one["color"].clone());
+            colors.collect::<Vec<_>>()
+        };
+        let (blue, green) = (of("blue"), of("green"));
+        assert!(!blue.is_empty() && blue.len() == green.len(), "{title}: {shown:?}");
+        assert!(blue.iter().all(|shade| !green.contains(shade)), "{title}: told apart by color");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_flight_are_a_mean_however_finely_they_are_published() {
+    for (resolution, of_a_minute) in [(Resolution::Minute, 60), (Resolution::Second, 1)] {
+        let body = kept(&dashboard().with_resolution(resolution)).await;
+        let metrics = graph(&body, "Requests in flight")["metrics"].as_array().unwrap();
+        assert_eq!(
+            metrics[0][6],
+            json!({ "id": "blue_in_flight", "stat": "Sum", "visible": false })
+        );
+        let expected = format!("blue_in_flight / (PERIOD(blue_in_flight) / {of_a_minute})");
+        assert_eq!(metrics[1][0]["expression"], expected);
+    }
+    // What that makes of what is really published: two processes with three requests each.
+    for (resolution, window) in [(Resolution::Minute, 60), (Resolution::Second, 1)] {
+        let account = Account::new();
+        let config = MetricsConfig::default().with_resolution(resolution);
+        let (one, running_one) = account.start(Color::Blue, config.clone());
+        let (two, running_two) = account.start(Color::Blue, config);
+        let mut open = Vec::new();
+        for metrics in [&one, &two] {
+            let service =
+                service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+            for _ in 0..3 {
+                let service = metrics.http_layer().layer(service);
+                let mut call = Box::pin(service.oneshot(Request::new(Body::empty())));
+                assert!(futures_util::poll!(&mut call).is_pending());
+                open.push(call);
+            }
+        }
+        tokio::time::sleep(seconds(135)).await;
+        let minutes = account.read("InFlight", "Sum", 60).await;
+        let shown: Vec<_> =
+            minutes.iter().map(|(_, sum)| sum / (60.0 / f64::from(window))).collect();
+        assert_eq!(shown[1], 6.0, "{resolution:?}: {minutes:?}");
+        drop(open);
+        running_one.stop(seconds(5)).await;
+        running_two.stop(seconds(5)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,6 +213,15 @@ fn what_does_not_fit_is_named() {
         (
             dashboard().with_max_error_rate(5.0),
             "max_error_rate of 5 does not fit: it must be from 0 to 1",
+        ),
+        (
+            dashboard().with_max_error_rate(f64::NAN),
+            "max_error_rate of NaN does not fit: it must be from 0 to 1",
+        ),
+        (
+            dashboard().with_step(UNIX_EPOCH + Duration::from_secs(253_402_300_800), "never"),
+            "step of SystemTime { tv_sec: 253402300800, tv_nsec: 0 } does not fit: it must be from \
+             1970 to the year 9999",
         ),
         (
             Dashboard::new("", NAMESPACE, key()),
