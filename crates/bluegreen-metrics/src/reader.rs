@@ -120,8 +120,8 @@ impl Reader {
         Ok(reading::observations(&stretches, &look, &points))
     }
 
-    /// What one look costs at most, by CloudWatch's price in us-east-1 as of November 2026: $0.01 per
-    /// 1,000 metrics asked for, in each page anew. Four figures of two colors are eight, the
+    /// What one look of one page costs at most, by CloudWatch's price in us-east-1 as of November
+    /// 2026: $0.01 per 1,000 metrics asked for. Four figures of two colors are eight, the
     /// [slow](ReaderConfig::slow_bound) requests and each [bound](ReaderConfig::latency_bounds) two
     /// more; a look a minute with nothing else comes to $3.50 a month.
     #[must_use]
