@@ -1,16 +1,16 @@
-//! Metrics: what a record costs beside one relaxed atomic addition, and what of a burst, a shutdown
-//! and refused sends arrives; by us and, with the feature `peers`, by metrics_cloudwatch and metrique
-//! in the same run.
+//! Metrics: what a record costs beside one relaxed atomic addition, and what of a burst, a shutdown,
+//! refused sends and lost replies arrives; by us and, with the feature `peers`, by
+//! metrics_cloudwatch and metrique in the same run. What we promise is gated.
 
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use allocation_counter::measure;
 use anyhow::Result;
 use bluegreen::metrics::{Metrics, MetricsConfig, PublishReport, Publisher, Resolution, Unit};
-use bluegreen::{Color, Release, ServiceIdentity, ServiceKey, Share, Stop};
+use bluegreen::{Clock, Color, Release, ServiceIdentity, ServiceKey, Share, Stop};
 use bluegreen_local::{Calls, Fault, Rule, Service, World};
 use tokio::runtime::Runtime;
 
@@ -37,6 +37,7 @@ pub(crate) fn run(printer: &Printer, rounds: usize) -> Result<()> {
     bench.burst()?;
     bench.shutdown()?;
     bench.refused()?;
+    bench.lost_replies()?;
     bench.memory()
 }
 
@@ -81,20 +82,24 @@ impl Bench<'_> {
         ];
         #[cfg(feature = "peers")]
         all.extend(peers::records());
-        let costs = costs(self.rounds, &all, 1);
-        let floor = costs.first().copied().unwrap_or(f64::NAN);
-        for ((case, who, record), cost) in all.iter().zip(&costs) {
-            self.print(case, who, "ns", *cost, "ns");
-            self.print(case, who, "of_floor", cost / floor, "ratio");
-            let allocations = measure(|| (0..1_000).for_each(record)).count_total;
+        for ((case, who, record), cost) in all.iter().zip(costs(self.rounds, &all)) {
+            self.print(case, who, "ns", cost.alone, "ns");
+            self.print(case, who, "of_floor", cost.of_floor, "ratio");
+            self.print(case, who, "ns_two_threads", cost.together, "ns");
+            self.print(case, who, "two_of_one", cost.two_of_one, "ratio");
+            let allocated = measure(|| (0..1_000).for_each(record)).count_total;
             #[expect(clippy::cast_precision_loss, reason = "thousands")]
-            let allocations = allocations as f64 / 1_000.0;
+            let allocations = allocated as f64 / 1_000.0;
             self.print(case, who, "allocations", allocations, "count");
-        }
-        let together = self::costs(self.rounds, &all, 2);
-        for ((case, who, _), (alone, together)) in all.iter().zip(costs.iter().zip(together)) {
-            self.print(case, who, "ns_two_threads", together, "ns");
-            self.print(case, who, "two_of_one", together / alone, "ratio");
+            if *who != "bluegreen" {
+                continue;
+            }
+            self.printer.gate("metrics: a record allocates nothing", allocated == 0);
+            if *case == "record" {
+                let (floor, threads) = (cost.of_floor <= 2.5, cost.two_of_one <= 1.5);
+                self.printer.gate("metrics: a record is at most 2.5 relaxed additions", floor);
+                self.printer.gate("metrics: of two threads, at most 1.5 times one's", threads);
+            }
         }
         #[cfg(feature = "peers")]
         peers::print_queued_records(self)?;
@@ -103,16 +108,22 @@ impl Bench<'_> {
 
     /// A tight loop, then everything is let out.
     fn burst(&self) -> Result<()> {
-        let world = World::new();
-        let (metrics, publisher) = ours(&world, MetricsConfig::default())?;
+        // Begun right after a whole minute, so that all is in one: a thousand values are seven datums
+        // at most, and one call is the least.
+        let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_760_000_041));
+        let world = World::builder().clock(clock).build();
+        let (metrics, publisher) = ours(&world, MetricsConfig::default().with_clock(clock))?;
         let running = Running::start(&self.runtime, publisher);
         let values = metrics.distribution("d", Unit::Milliseconds)?;
         for n in 0..1_000_000u32 {
             values.record(value(n));
         }
         running.stop(&self.runtime)?;
-        self.print("burst", "bluegreen", "lost", 1e6 - arrived(&world, "d"), "count");
+        let lost = 1e6 - arrived(&world, "d");
+        self.print("burst", "bluegreen", "lost", lost, "count");
+        self.printer.gate("metrics: a burst arrives whole", lost == 0.0);
         let calls = world.calls(Service::CloudWatch, "PutMetricData");
+        self.printer.gate("metrics: a million records of a minute take one call", calls == 1);
         #[expect(clippy::cast_precision_loss, reason = "few calls")]
         self.print("burst", "bluegreen", "calls_per_million", calls as f64, "count");
         #[cfg(feature = "peers")]
@@ -128,7 +139,9 @@ impl Bench<'_> {
         let counter = metrics.counter("n", Unit::Count)?;
         (0..QUEUED).for_each(|_| counter.increment());
         running.stop(&self.runtime)?;
-        self.print("shutdown", "bluegreen", "lost", lost(QUEUED, sum(&world, "n")), "count");
+        let lost = lost(QUEUED, sum(&world, "n"));
+        self.print("shutdown", "bluegreen", "lost", lost, "count");
+        self.printer.gate("metrics: a shutdown loses nothing", lost == 0.0);
         #[cfg(feature = "peers")]
         peers::print_shutdowns(self)?;
         Ok(())
@@ -163,9 +176,12 @@ impl Bench<'_> {
             }
             refused += running.stop(&self.runtime)?.stats.failed_sends.throttled;
         }
-        self.print("refused", "bluegreen", "lost", lost(records, sum(&world, "n")), "count");
+        let of_counts = lost(records, sum(&world, "n"));
         let of_values = lost(records, arrived(&world, "d"));
+        self.print("refused", "bluegreen", "lost", of_counts, "count");
         self.print("refused", "bluegreen", "lost_values", of_values, "count");
+        let to_the_bit = of_counts == 0.0 && of_values == 0.0 && refused > 0;
+        self.printer.gate("metrics: with refused sends counts are equal to the bit", to_the_bit);
         #[expect(clippy::cast_precision_loss, reason = "few calls")]
         self.print("refused", "bluegreen", "refused_sends", refused as f64, "count");
         #[cfg(feature = "peers")]
@@ -173,29 +189,67 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What a series takes after one thread has recorded values of three decades.
+    /// Datums of a thousand each, of which three of ten calls are executed and not answered.
+    fn lost_replies(&self) -> Result<()> {
+        const BURSTS: u64 = 12;
+        const EACH: u64 = 1_000;
+        let world = World::new();
+        let puts = Calls::to(Service::CloudWatch).operation("PutMetricData");
+        let unanswered = Rule::new(puts, Fault::LostReply).some(Share::percent(30)?, 5);
+        world.faults().inject(unanswered).keep();
+        let (metrics, publisher) = ours(&world, by_the_second())?;
+        let running = Running::start(&self.runtime, publisher);
+        let counter = metrics.counter("n", Unit::Count)?;
+        for _ in 0..BURSTS {
+            (0..EACH).for_each(|_| counter.increment());
+            self.pause(1_000);
+        }
+        let stats = running.stop(&self.runtime)?.stats;
+        let surplus = -lost(BURSTS * EACH, sum(&world, "n"));
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let (resent, each) = (stats.resent as f64, EACH as f64);
+        self.print("lost-replies", "bluegreen", "surplus", surplus, "count");
+        self.print("lost-replies", "bluegreen", "datums_resent", resent, "count");
+        let published = sum(&world, "MetricsResent");
+        self.print("lost-replies", "bluegreen", "datums_resent_published", published, "count");
+        let bounded = (0.0..=resent * each).contains(&surplus) && resent > 0.0;
+        self.printer.gate("metrics: the surplus is at most what was sent again", bounded);
+        let told = published * each >= surplus;
+        self.printer.gate("metrics: what was sent again is published", told);
+        Ok(())
+    }
+
+    /// What a series takes after one thread, or each of four, has recorded values of three decades.
     fn memory(&self) -> Result<()> {
-        const SERIES: u32 = 100;
+        // As the README states them.
+        const OF_COUNTER: f64 = 1_150.0;
+        const OF_COUNTERS_THREAD: f64 = 160.0;
+        const OF_DISTRIBUTION: f64 = 23_500.0;
+        const OF_DISTRIBUTIONS_THREAD: f64 = 22_500.0;
         let metrics = ours(&World::new(), MetricsConfig::default())?.0;
-        let per_series = |make: &dyn Fn(&str)| {
-            let names: Vec<_> = (0..SERIES).map(|n| format!("{n}")).collect();
-            let taken = measure(|| names.iter().for_each(|name| make(name))).bytes_current;
-            #[expect(clippy::cast_precision_loss, reason = "kilobytes")]
-            let taken = taken as f64;
-            taken / f64::from(SERIES)
-        };
-        let counters = per_series(&|name| {
+        let count = |name: &str| {
             if let Ok(counter) = metrics.counter(&format!("counter {name}"), Unit::Count) {
                 counter.increment();
             }
-        });
-        let distributions = per_series(&|name| {
+        };
+        let record = |name: &str| {
             if let Ok(values) = metrics.distribution(&format!("values {name}"), Unit::Count) {
                 (0..1_000).for_each(|n| values.record(f64::from(n)));
             }
-        });
-        self.print("memory", "bluegreen", "counter_bytes", counters, "bytes");
-        self.print("memory", "bluegreen", "distribution_bytes", distributions, "bytes");
+        };
+        for (threads, metric_of_counter, metric_of_distribution) in [
+            (1, "counter_bytes", "distribution_bytes"),
+            (4, "counter_bytes_4_threads", "distribution_bytes_4_threads"),
+        ] {
+            let counter = per_series(threads, &count);
+            let distribution = per_series(threads, &record);
+            self.print("memory", "bluegreen", metric_of_counter, counter, "bytes");
+            self.print("memory", "bluegreen", metric_of_distribution, distribution, "bytes");
+            let more = f64::from(threads - 1);
+            let holds = counter <= OF_COUNTER + more * OF_COUNTERS_THREAD
+                && distribution <= OF_DISTRIBUTION + more * OF_DISTRIBUTIONS_THREAD;
+            self.printer.gate("metrics: a series takes what the README states", holds);
+        }
         #[cfg(feature = "peers")]
         peers::print_memory(self);
         Ok(())
@@ -207,18 +261,69 @@ fn value(n: u32) -> f64 {
     f64::from(n % 1_000) + 0.5
 }
 
+/// Bytes that a series takes once each of so many threads has recorded in it.
+fn per_series(threads: u32, record: &(dyn Fn(&str) + Sync)) -> f64 {
+    const SERIES: u32 = 100;
+    let names: Vec<_> = (0..SERIES).map(|n| format!("{n} of {threads}")).collect();
+    let taken = || {
+        #[expect(clippy::cast_precision_loss, reason = "kilobytes")]
+        let taken = measure(|| names.iter().for_each(|name| record(name))).bytes_current as f64;
+        taken
+    };
+    // One after the other, each with memory of its own while the others live.
+    let (together, taken) = (Barrier::new(threads as usize), &taken);
+    let taken: Vec<f64> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let taken = taken();
+                    together.wait();
+                    taken
+                })
+            })
+            .collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    });
+    taken.iter().sum::<f64>() / f64::from(SERIES)
+}
+
 type Record<'a> = (&'static str, &'static str, Box<dyn Fn(u32) + Sync + 'a>);
 
-/// CPU nanoseconds of one record of each, by so many threads at once; all within each round, so
-/// that a drifting machine hits all of them.
-fn costs(rounds: usize, all: &[Record<'_>], threads: usize) -> Vec<f64> {
-    let mut spent: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
+/// What a record takes: medians over the rounds, in nanoseconds of CPU time and as ratios within
+/// each round.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    alone: f64,
+    together: f64,
+    of_floor: f64,
+    two_of_one: f64,
+}
+
+/// The cost of one record of each, of which the first is the floor. All are measured within each
+/// round, by one thread and by two, so that a machine that drifts drifts for all of them.
+fn costs(rounds: usize, all: &[Record<'_>]) -> Vec<Cost> {
+    let mut spent: Vec<Vec<(f64, f64, f64)>> = vec![Vec::new(); all.len()];
     for _ in 0..rounds {
+        let mut floor = f64::NAN;
         for ((.., record), spent) in all.iter().zip(&mut spent) {
-            spent.push(cost(record, threads));
+            let alone = cost(record, 1);
+            let together = cost(record, 2);
+            if floor.is_nan() {
+                floor = alone;
+            }
+            spent.push((alone, together, alone / floor));
         }
     }
-    spent.into_iter().map(cpu::median).collect()
+    let of = |spent: Vec<(f64, f64, f64)>| {
+        let median = |of: fn(&(f64, f64, f64)) -> f64| cpu::median(spent.iter().map(of).collect());
+        Cost {
+            alone: median(|one| one.0),
+            together: median(|one| one.1),
+            of_floor: median(|one| one.2),
+            two_of_one: median(|one| one.1 / one.0),
+        }
+    };
+    spent.into_iter().map(of).collect()
 }
 
 fn cost(record: &(dyn Fn(u32) + Sync), threads: usize) -> f64 {
