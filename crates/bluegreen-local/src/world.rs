@@ -175,6 +175,11 @@ impl World {
             Verdict::Execute => {}
             Verdict::Answer(response) => return Ok(response),
             Verdict::Break => return Err(Broken),
+            Verdict::ExecuteInPart if call.service == Service::Sqs => {
+                let (operation, key) = (call.operation.as_str(), call.access_key.as_str());
+                return Ok(self.inner.sqs.handle_in_part(operation, key, &request).await);
+            }
+            Verdict::ExecuteInPart => {}
             Verdict::ExecuteAndBreak => {
                 drop(self.execute(&call, &request).await);
                 return Err(Broken);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use bluegreen_core::Share;
 use bluegreen_local::{Calls, Fault, Hold, Rule, Service, World};
 use tokio::time::Instant;
@@ -151,6 +152,27 @@ async fn a_share_of_the_calls_fails() {
     }
     assert_eq!(some.count(), failed);
     assert!((20..=60).contains(&failed), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn some_entries_of_a_batch_fail_and_the_others_are_executed() {
+    let (world, queue) = world_and_queue().await;
+    let batches = Calls::to(Service::Sqs).operation("SendMessageBatch");
+    let _partly = world.faults().inject(Rule::new(batches, Fault::PartialFailure));
+    for (entries, executed) in [(5, 2), (1, 0)] {
+        let mut batch = queue.client.send_message_batch().queue_url(&queue.url);
+        for n in 0..entries {
+            let entry = SendMessageBatchRequestEntry::builder().id(n.to_string());
+            batch = batch.entries(entry.message_body("a").build().unwrap());
+        }
+        let answer = batch.send().await.unwrap();
+        assert_eq!(answer.successful().len(), executed);
+        let failed = answer.failed().iter().map(|f| (f.id(), f.code(), f.sender_fault()));
+        let even = (0..entries).step_by(2).map(|n| n.to_string()).collect::<Vec<_>>();
+        let expected = even.iter().map(|id| (id.as_str(), "InternalFailure", false));
+        assert!(failed.eq(expected), "{answer:?}");
+    }
+    assert_eq!(queue.counts().await, [2, 0, 0]);
 }
 
 async fn update(world: &World, id: &str) {

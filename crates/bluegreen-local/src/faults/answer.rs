@@ -46,9 +46,12 @@ fn status_and_code(service: Service, fault: Fault) -> (StatusCode, &'static str)
             Service::CloudWatch | Service::ElbV2 => (StatusCode::FORBIDDEN, "AccessDenied"),
         },
         Fault::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-        Fault::InternalError | Fault::Hang | Fault::Reset | Fault::LostReply | Fault::Delay(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, broken(service))
-        }
+        Fault::InternalError
+        | Fault::Hang
+        | Fault::Reset
+        | Fault::LostReply
+        | Fault::PartialFailure
+        | Fault::Delay(_) => (StatusCode::INTERNAL_SERVER_ERROR, broken(service)),
     }
 }
 
@@ -75,9 +78,12 @@ const fn message(fault: Fault) -> &'static str {
         Fault::Throttle => "Rate exceeded",
         Fault::AccessDenied => "User is not authorized to perform this action (injected)",
         Fault::Unavailable => "The service is unavailable (injected)",
-        Fault::InternalError | Fault::Hang | Fault::Reset | Fault::LostReply | Fault::Delay(_) => {
-            "The request processing has failed (injected)"
-        }
+        Fault::InternalError
+        | Fault::Hang
+        | Fault::Reset
+        | Fault::LostReply
+        | Fault::PartialFailure
+        | Fault::Delay(_) => "The request processing has failed (injected)",
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) enum Verdict {
     Answer(Response<Bytes>),
     Break,
     ExecuteAndBreak,
+    ExecuteInPart,
 }
 
 impl Faults {
@@ -92,6 +93,7 @@ impl Faults {
             Fault::Hang => std::future::pending().await,
             Fault::Reset => Verdict::Break,
             Fault::LostReply => Verdict::ExecuteAndBreak,
+            Fault::PartialFailure => Verdict::ExecuteInPart,
             Fault::Delay(_) => Verdict::Execute,
             Fault::Throttle | Fault::InternalError | Fault::Unavailable | Fault::AccessDenied => {
                 Verdict::Answer(answer::of(call.service, fault))

@@ -27,6 +27,9 @@ pub enum Fault {
     Reset,
     /// Executed; then the connection breaks. SDKs retry it, so it may be executed twice.
     LostReply,
+    /// Every second entry of a batch call to SQS is executed, the others, the first among them, are
+    /// answered as failed for no fault of the caller. Any other call is executed.
+    PartialFailure,
     /// Executed after this time.
     Delay(Duration),
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fifo::Groups;
+use super::journal::{Event, Journal};
 use super::message::Message;
 
 /// Messages in flight at once, on standard and FIFO queues alike (AWS: 120,000).
@@ -29,6 +30,7 @@ pub(super) struct Backlog {
     next_position: u64,
     delayed: usize,
     in_flight: usize,
+    pub(super) journal: Journal,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,8 @@ pub(super) struct Dead {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Take {
+pub(super) struct Take<'a> {
+    pub(super) by: &'a str,
     pub(super) max: usize,
     pub(super) visibility: Duration,
     /// After so many receives a message dies instead of being received again.
@@ -133,6 +136,7 @@ impl Backlog {
             next_position: 0,
             delayed: 0,
             in_flight: 0,
+            journal: Journal::default(),
         }
     }
 
@@ -166,7 +170,7 @@ impl Backlog {
         while let Some(&(due, position)) = self.timers.first()
             && due <= now
         {
-            self.make_ready(position);
+            self.make_ready(position, Event::Expired);
         }
         while let Some(&(enqueued, position)) = self.by_age.first()
             && now.saturating_duration_since(enqueued) >= retention
@@ -176,7 +180,7 @@ impl Backlog {
     }
 
     /// Receives up to `max` messages. Those that have died instead are taken out.
-    pub(super) fn take(&mut self, now: Instant, take: Take) -> Taken {
+    pub(super) fn take(&mut self, now: Instant, take: Take<'_>) -> Taken {
         let mut taken = Taken::default();
         let mut begun = None;
         while taken.received.len() < take.max && self.in_flight < IN_FLIGHT_LIMIT {
@@ -206,11 +210,13 @@ impl Backlog {
             entry.received = now;
             let receipt = Receipt { position, receipt: entry.receipt };
             let message = Arc::clone(&entry.message);
+            let by = || Event::Received { by: take.by.to_owned() };
+            self.journal.write(&message.id, entry.life.receives, by);
             taken.received.push(Received { message, receipt, life: entry.life });
         }
         if take.visibility.is_zero() {
             for received in &taken.received {
-                self.make_ready(received.receipt.position);
+                self.make_ready(received.receipt.position, Event::Expired);
             }
         }
         taken
@@ -247,11 +253,18 @@ impl Backlog {
         self.timers.remove(&(until, position));
         self.timers.insert((later, position));
         if visibility.is_zero() {
-            self.make_ready(position);
+            self.make_ready(position, Event::Released);
+        } else {
+            let hidden = || Event::Hidden(visibility);
+            self.journal.write(&entry.message.id, entry.life.receives, hidden);
         }
     }
 
     pub(super) fn delete(&mut self, receipt: Receipt) {
+        if let Some(entry) = self.entries.get(&receipt.position) {
+            let receives = entry.life.receives;
+            self.journal.write(&entry.message.id, receives, || Event::Deleted);
+        }
         self.remove(receipt.position);
     }
 
@@ -283,8 +296,8 @@ impl Backlog {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// The delay or the visibility of a message has ended.
-    fn make_ready(&mut self, position: u64) {
+    /// The delay or the visibility of a message has ended, the latter by this event.
+    fn make_ready(&mut self, position: u64, event: Event) {
         let Some(entry) = self.entries.get_mut(&position) else {
             return;
         };
@@ -298,6 +311,7 @@ impl Backlog {
             State::InFlight(until) => {
                 self.in_flight -= 1;
                 self.timers.remove(&(until, position));
+                self.journal.write(&entry.message.id, entry.life.receives, || event);
                 self.order.come_back(position, group(&entry.message));
             }
         }

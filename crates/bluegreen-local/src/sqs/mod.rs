@@ -12,6 +12,8 @@ mod directory;
 mod errors;
 mod fifo;
 mod handles;
+mod in_part;
+mod journal;
 mod message;
 mod protocol;
 mod queue;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 
 use directory::Directory;
 use errors::{Kind, Result, SqsError};
+pub use journal::{Event, Happening};
 use protocol::{Batch, Handling, QueueRequest, Receiving, Sending, read, write};
 
 use crate::World;
@@ -61,6 +64,22 @@ impl Sqs {
         self.directory.set_stale_counts(Instant::now(), lag);
     }
 
+    /// Writes down what happens to the messages of a queue from now on.
+    pub fn keep_journal(&self, queue_name: &str) {
+        if let Some(queue) = self.directory.by_name(queue_name) {
+            queue.at(Instant::now(), |state| state.backlog.journal.keep());
+        }
+    }
+
+    /// What happened to the messages of a queue since [`keep_journal`](Self::keep_journal), in
+    /// order.
+    #[must_use]
+    pub fn journal(&self, queue_name: &str) -> Vec<Happening> {
+        let queue = self.directory.by_name(queue_name);
+        let read = |state: &mut queue::State| state.backlog.journal.read();
+        queue.map(|queue| queue.at(Instant::now(), read)).unwrap_or_default()
+    }
+
     pub(crate) async fn handle(
         &self,
         operation: &str,
@@ -85,7 +104,7 @@ impl Sqs {
             "SendMessageBatch" => {
                 write(&self.send_batch(caller, read::<Batch<Sending>>(body)?, now)?)
             }
-            "ReceiveMessage" => write(&self.receive(read::<Receiving>(body)?).await?),
+            "ReceiveMessage" => write(&self.receive(caller, read::<Receiving>(body)?).await?),
             "DeleteMessage" => write(&self.delete(&read::<Handling>(body)?, now)?),
             "DeleteMessageBatch" => {
                 write(&self.delete_batch(&read::<Batch<Handling>>(body)?, now)?)

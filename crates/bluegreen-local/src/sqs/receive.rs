@@ -13,7 +13,7 @@ use super::errors::{Kind, Result, SqsError};
 use super::message::Message;
 use super::protocol::{ReceivedMessage, ReceivedMessages, Receiving};
 use super::queue::{Queue, State};
-use super::{Sqs, digest};
+use super::{Caller, Sqs, digest};
 
 const MAX_VISIBILITY: u64 = 43_200;
 const MAX_WAIT: u64 = 20;
@@ -24,7 +24,11 @@ type Look = (Taken, Option<Instant>);
 impl Sqs {
     /// Waits until something is there or the wait is over. Cancel safe: messages are taken only
     /// in the step that returns them.
-    pub(super) async fn receive(&self, request: Receiving) -> Result<ReceivedMessages> {
+    pub(super) async fn receive(
+        &self,
+        caller: &Caller,
+        request: Receiving,
+    ) -> Result<ReceivedMessages> {
         let queue = self.directory.by_url(request.queue_url.as_deref())?;
         let max = max_messages(request.max_number_of_messages)?;
         let visibility = duration("VisibilityTimeout", request.visibility_timeout, MAX_VISIBILITY)?;
@@ -37,7 +41,7 @@ impl Sqs {
             // Registered before the look, so that a change in between is not missed.
             woken.as_mut().enable();
             let now = Instant::now();
-            let (taken, next_timer) = self.look(&queue, max, visibility, now)?;
+            let (taken, next_timer) = self.look(&queue, caller, max, visibility, now)?;
             if !taken.received.is_empty() || now >= deadline {
                 let selection = Selection::of(&request);
                 let messages =
@@ -55,6 +59,7 @@ impl Sqs {
     fn look(
         &self,
         queue: &Arc<Queue>,
+        caller: &Caller,
         max: usize,
         visibility: Option<Duration>,
         now: Instant,
@@ -69,6 +74,7 @@ impl Sqs {
                 return Err(SqsError::new(Kind::OverLimit, message));
             }
             let take = Take {
+                by: &caller.access_key,
                 max,
                 visibility: visibility.unwrap_or(state.config.visibility),
                 max_receives: dead_letters.as_ref().map(|(_, max_receives)| *max_receives),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use bluegreen_local::Service;
+use bluegreen_local::sqs::Event;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Queue, bodies, code, system};
@@ -231,4 +232,38 @@ async fn the_sender_is_the_access_key() {
     queue.send("a").await;
     let message = queue.receive_one().await;
     assert_eq!(system(&message, MessageSystemAttributeName::SenderId), Some("green"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_tells_how_each_receive_of_a_message_ended() {
+    let world = world();
+    let name = unique("told");
+    let queue = Queue::with(&world.sqs_as("blue"), &name, &[]).await;
+    let before = queue.send("before").await;
+    let message = queue.receive_one().await;
+    queue.delete(&message).await;
+    world.sqs_service().keep_journal(&name);
+    let id = queue.send("a").await;
+    let message = queue.receive_one().await;
+    queue.change_visibility(&message, 40).await.unwrap();
+    sleep(Duration::from_secs(41)).await;
+    let message = queue.receive_one().await;
+    queue.change_visibility(&message, 0).await.unwrap();
+    let message = queue.receive_one().await;
+    queue.delete(&message).await;
+
+    let received = || Event::Received { by: "blue".to_owned() };
+    let expected = [
+        (1, received()),
+        (1, Event::Hidden(Duration::from_secs(40))),
+        (1, Event::Expired),
+        (2, received()),
+        (2, Event::Released),
+        (3, received()),
+        (3, Event::Deleted),
+    ];
+    let told = world.sqs_service().journal(&name);
+    assert!(told.iter().all(|happening| happening.message_id == id && id != before));
+    let told = told.into_iter().map(|happening| (happening.receive, happening.event));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

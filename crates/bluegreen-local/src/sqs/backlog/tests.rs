@@ -19,9 +19,9 @@ fn message(group: Option<&str>) -> Arc<Message> {
     })
 }
 
-fn take(max: usize, seconds: u64) -> Take {
+fn take(max: usize, seconds: u64) -> Take<'static> {
     let visibility = Duration::from_secs(seconds);
-    Take { max, visibility, max_receives: None, now_millis: 0 }
+    Take { by: "test", max, visibility, max_receives: None, now_millis: 0 }
 }
 
 #[test]
