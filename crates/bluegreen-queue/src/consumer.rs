@@ -1,6 +1,7 @@
 mod batch;
 mod decision;
 mod groups;
+mod handlers;
 mod heartbeat;
 mod leases;
 mod process;
@@ -8,6 +9,8 @@ mod receive;
 mod report;
 mod running;
 mod settle;
+mod slot;
+mod wakes;
 
 use std::error::Error;
 use std::sync::Arc;

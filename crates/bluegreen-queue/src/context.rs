@@ -14,7 +14,7 @@ pub struct Context {
 
 #[derive(Debug)]
 struct Inner {
-    message_id: String,
+    message_id: Arc<str>,
     receive_count: u32,
     envelope: Envelope,
 }
@@ -23,7 +23,7 @@ impl Context {
     /// The context of a message that has a lease without end: for tests of handlers, and for
     /// messages that come another way than through a consumer.
     #[must_use]
-    pub fn new(message_id: impl Into<String>, receive_count: u32, envelope: Envelope) -> Self {
+    pub fn new(message_id: impl Into<Arc<str>>, receive_count: u32, envelope: Envelope) -> Self {
         let inner = Inner { message_id: message_id.into(), receive_count, envelope };
         Self { inner: Arc::new(inner), lease: Lease::default() }
     }

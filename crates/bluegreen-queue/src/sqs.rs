@@ -5,6 +5,7 @@ mod error;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -33,7 +34,7 @@ pub(crate) struct Sqs {
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) id: Arc<str>,
-    pub(crate) handle: Arc<str>,
+    pub(crate) handle: String,
     pub(crate) body: String,
     /// When it was sent, by SQS's clock.
     pub(crate) sent: SystemTime,
@@ -66,13 +67,6 @@ pub(crate) struct SentBatch {
     pub(crate) refusals: Refusals,
 }
 
-/// A message that is to be hidden for a time, 0 seconds to show it at once.
-#[derive(Clone, Debug)]
-pub(crate) struct Hiding {
-    pub(crate) handle: Arc<str>,
-    pub(crate) seconds: u32,
-}
-
 /// The entries of a batch call that were refused, by their place in the call.
 pub(crate) type Refusals = Vec<(usize, Refusal)>;
 
@@ -99,9 +93,8 @@ impl Sqs {
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
-            .send();
-        let answer = within(self.limit.saturating_add(wait), call).await?;
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+        let answer = within(self.limit.saturating_add(wait), Box::pin(call.send())).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
@@ -113,8 +106,8 @@ impl Sqs {
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
         let call = self.client.get_queue_attributes().queue_url(url);
-        let call = call.set_attribute_names(Some(names.to_vec())).send();
-        let found = within(self.limit, call).await?.attributes.unwrap_or_default();
+        let call = call.set_attribute_names(Some(names.to_vec()));
+        let found = within(self.limit, Box::pin(call.send())).await?.attributes.unwrap_or_default();
         let [visible, in_flight, delayed] = names.map(|name| {
             let text = found.get(&name).ok_or_else(|| CallError::unanswered(name.as_str()))?;
             text.parse().map_err(|_| CallError::unanswered(name.as_str()))
@@ -125,8 +118,8 @@ impl Sqs {
     /// How often SQS hands a message out before it moves it away; nothing where it never does.
     pub(crate) async fn max_receive_count(&self, url: &str) -> Result<Option<u32>, CallError> {
         let call = self.client.get_queue_attributes().queue_url(url);
-        let call = call.attribute_names(QueueAttributeName::RedrivePolicy).send();
-        let found = within(self.limit, call).await?.attributes.unwrap_or_default();
+        let call = call.attribute_names(QueueAttributeName::RedrivePolicy);
+        let found = within(self.limit, Box::pin(call.send())).await?.attributes.unwrap_or_default();
         let policy = found.get(&QueueAttributeName::RedrivePolicy);
         Ok(policy.and_then(|policy| max_receive_count(policy)))
     }
@@ -135,39 +128,40 @@ impl Sqs {
     pub(crate) async fn delete(
         &self,
         url: &str,
-        handles: &[Arc<str>],
+        handles: impl Iterator<Item = &str>,
     ) -> Result<Refusals, CallError> {
         let mut call = self.client.delete_message_batch().queue_url(url);
-        for (place, handle) in handles.iter().enumerate() {
+        for (place, handle) in handles.enumerate() {
             let entry = DeleteMessageBatchRequestEntry::builder()
                 .id(place.to_string())
-                .receipt_handle(handle.as_ref())
+                .receipt_handle(handle)
                 .build()
                 .map_err(CallError::unbuilt)?;
             call = call.entries(entry);
         }
-        let answer = within(self.limit, call.send()).await?;
+        let answer = within(self.limit, Box::pin(call.send())).await?;
         Ok(answer.failed.iter().filter_map(Refusal::of).collect())
     }
 
-    /// Hides up to ten messages anew, within this limit.
+    /// Hides up to ten messages anew, each by its handle for some seconds, 0 to show it at once;
+    /// within this limit.
     pub(crate) async fn hide(
         &self,
         url: &str,
-        hidings: &[Hiding],
+        hidings: impl Iterator<Item = (&str, u32)>,
         limit: Duration,
     ) -> Result<Refusals, CallError> {
         let mut call = self.client.change_message_visibility_batch().queue_url(url);
-        for (place, hiding) in hidings.iter().enumerate() {
+        for (place, (handle, seconds)) in hidings.enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(place.to_string())
-                .receipt_handle(hiding.handle.as_ref())
-                .visibility_timeout(integer(hiding.seconds))
+                .receipt_handle(handle)
+                .visibility_timeout(integer(seconds))
                 .build()
                 .map_err(CallError::unbuilt)?;
             call = call.entries(entry);
         }
-        let answer = within(limit, call.send()).await?;
+        let answer = within(limit, Box::pin(call.send())).await?;
         Ok(answer.failed.iter().filter_map(Refusal::of).collect())
     }
 
@@ -181,9 +175,8 @@ impl Sqs {
             .message_body(outgoing.body)
             .set_message_attributes(outgoing.attributes.into_sdk())
             .set_message_group_id(group)
-            .set_message_deduplication_id(deduplication)
-            .send();
-        let answer = within(self.limit, call).await?;
+            .set_message_deduplication_id(deduplication);
+        let answer = within(self.limit, Box::pin(call.send())).await?;
         Ok(answer.message_id.unwrap_or_default())
     }
 
@@ -206,7 +199,7 @@ impl Sqs {
                 .map_err(CallError::unbuilt)?;
             call = call.entries(entry);
         }
-        let answer = within(self.limit, call.send()).await?;
+        let answer = within(self.limit, Box::pin(call.send())).await?;
         let accepted = answer.successful.into_iter();
         let sent = accepted.filter_map(|one| Some((one.id.parse().ok()?, one.message_id)));
         let refusals = answer.failed.iter().filter_map(Refusal::of).collect();
@@ -214,9 +207,10 @@ impl Sqs {
     }
 }
 
+/// The future of a call is kilobytes large: in a box it is not moved with everything that awaits it.
 async fn within<T, E: Into<CallError>>(
     limit: Duration,
-    call: impl Future<Output = Result<T, E>>,
+    call: Pin<Box<impl Future<Output = Result<T, E>>>>,
 ) -> Result<T, CallError> {
     match timeout(limit, call).await {
         Ok(answered) => answered.map_err(Into::into),
@@ -238,18 +232,25 @@ fn integer(number: u32) -> i32 {
 
 /// Without a receipt handle nothing can be done with a message; AWS sends none without.
 fn received(message: Message) -> Option<Received> {
-    let attribute =
-        |name| message.attributes.as_ref().and_then(|system| system.get(&name)).cloned();
-    let receive_count = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
-    let sent = attribute(MessageSystemAttributeName::SentTimestamp);
-    let sent = sent.and_then(|millis| millis.parse().ok()).map(Duration::from_millis);
-    let group = attribute(MessageSystemAttributeName::MessageGroupId);
+    let (mut receive_count, mut sent, mut group) = (None, None, None);
+    // There are three at most: to go through them costs less than to look each up.
+    for (name, text) in message.attributes.unwrap_or_default() {
+        match name {
+            MessageSystemAttributeName::ApproximateReceiveCount => {
+                receive_count = text.parse().ok()
+            }
+            MessageSystemAttributeName::SentTimestamp => sent = text.parse().ok(),
+            MessageSystemAttributeName::MessageGroupId => group = Some(text.into()),
+            _ => {}
+        }
+    }
+    let sent = sent.map(Duration::from_millis).and_then(|sent| UNIX_EPOCH.checked_add(sent));
     Some(Received {
-        receive_count: receive_count.and_then(|count| count.parse().ok()).unwrap_or(1),
-        sent: sent.and_then(|sent| UNIX_EPOCH.checked_add(sent)).unwrap_or(UNIX_EPOCH),
-        group: group.map(Into::into),
+        receive_count: receive_count.unwrap_or(1),
+        sent: sent.unwrap_or(UNIX_EPOCH),
+        group,
         id: message.message_id.unwrap_or_default().into(),
-        handle: message.receipt_handle?.into(),
+        handle: message.receipt_handle?,
         body: message.body.unwrap_or_default(),
         attributes: Attributes::from_sdk(message.message_attributes),
     })

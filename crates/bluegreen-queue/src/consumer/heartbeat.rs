@@ -6,7 +6,7 @@ use tower_service::Service;
 use super::leases::Extension;
 use super::report::Count;
 use super::running::{Answered, Running};
-use crate::sqs::{BATCH, CallError, Hiding, Refusals};
+use crate::sqs::{BATCH, CallError, Refusals};
 use crate::{Context, HandlerError, Outcome};
 
 /// The answer to a call that extends leases.
@@ -32,12 +32,9 @@ where
         for extensions in extensions.chunks(BATCH) {
             let (worker, extensions) = (Arc::clone(&self.worker), extensions.to_vec());
             self.calls.push(Box::pin(async move {
-                let hidings: Vec<_> = extensions
-                    .iter()
-                    .map(|e| Hiding { handle: Arc::clone(&e.handle), seconds: e.seconds })
-                    .collect();
+                let hidings = extensions.iter().map(|one| (one.handle.as_str(), one.seconds));
                 let sent = Instant::now();
-                let result = worker.sqs.hide(&worker.subscription.url, &hidings, limit).await;
+                let result = worker.sqs.hide(&worker.subscription.url, hidings, limit).await;
                 Answered::Extended(Extended { extensions, sent, result })
             }));
         }

@@ -1,21 +1,19 @@
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::slot::{Slot, SlotMap};
 use crate::config::LONGEST_HIDDEN;
 use crate::context::Lease;
-
-/// The number of a message within one run of a consumer.
-pub(super) type Slot = u64;
 
 /// SQS counts its 12 hours from the moment it handed the message out, a little before we know.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// The leases of all messages in hand, and when each needs care. Pure: time is an argument.
 ///
-/// 1. Every lease that is not lost stands in the schedule exactly once.
+/// 1. Every lease that is not lost stands once in the schedule: among the fresh until something
+///    is asked for it the first time, later among the renewed.
 /// 2. A lease is extended when two fifths of its visibility are gone; one call takes along those
 ///    of which a fifth is gone, as a call with ten costs no more than with one.
 /// 3. While an extension is under way the schedule holds the end of the lease, so that a call
@@ -23,25 +21,29 @@ const SLACK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Leases {
     visibility: Duration,
-    held: HashMap<Slot, Held>,
-    schedule: BTreeSet<(Instant, Slot)>,
+    held: SlotMap<Held>,
+    /// In the order of their receives, which is the order of their times. Most leases end here, so
+    /// those that have ended stay until they are first in line, or most of the line.
+    fresh: VecDeque<(Instant, Slot)>,
+    renewed: BTreeSet<(Instant, Slot)>,
 }
 
 #[derive(Debug)]
 struct Held {
-    handle: Arc<str>,
+    handle: String,
     lease: Lease,
     /// No extension reaches beyond this.
     limit: Instant,
     expires: Instant,
     /// The place in the schedule.
     next: Instant,
+    is_fresh: bool,
 }
 
 /// What a lease was when it ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) handle: Arc<str>,
+    pub(super) handle: String,
     pub(super) expires: Instant,
     pub(super) limit: Instant,
     pub(super) was_lost: bool,
@@ -51,44 +53,59 @@ pub(super) struct Ended {
 #[derive(Clone, Debug)]
 pub(super) struct Extension {
     pub(super) slot: Slot,
-    pub(super) handle: Arc<str>,
+    pub(super) handle: String,
     pub(super) seconds: u32,
 }
 
 impl Leases {
     pub(super) fn new(visibility: Duration) -> Self {
-        Self { visibility, held: HashMap::new(), schedule: BTreeSet::new() }
+        let (held, fresh, renewed) = (SlotMap::default(), VecDeque::new(), BTreeSet::new());
+        Self { visibility, held, fresh, renewed }
     }
 
-    /// A message was received `now`.
-    pub(super) fn begin(&mut self, slot: Slot, handle: Arc<str>, now: Instant) -> Lease {
+    /// A message was received `now`, no sooner than those before.
+    pub(super) fn begin(&mut self, slot: Slot, handle: String, now: Instant) -> Lease {
         let lease = Lease::default();
         let (expires, next) = (now + self.visibility, now + self.renewal());
         let limit = now + LONGEST_HIDDEN - SLACK;
-        self.schedule.insert((next, slot));
-        self.held.insert(slot, Held { handle, lease: lease.clone(), limit, expires, next });
+        self.fresh.push_back((next, slot));
+        let held = Held { handle, lease: lease.clone(), limit, expires, next, is_fresh: true };
+        self.held.insert(slot, held);
         lease
     }
 
     /// A message is out of our hands; from here on nothing extends it.
     pub(super) fn end(&mut self, slot: Slot) -> Option<Ended> {
         let held = self.held.remove(&slot)?;
-        self.schedule.remove(&(held.next, slot));
+        if held.is_fresh {
+            self.clear_fresh();
+        } else {
+            self.renewed.remove(&(held.next, slot));
+        }
         let was_lost = held.lease.is_lost();
         Some(Ended { handle: held.handle, expires: held.expires, limit: held.limit, was_lost })
+    }
+
+    /// Forgets those that have ended.
+    fn clear_fresh(&mut self) {
+        let held = &self.held;
+        let is_held = |slot: &Slot| held.get(slot).is_some_and(|held| held.is_fresh);
+        while self.fresh.front().is_some_and(|(_, slot)| !is_held(slot)) {
+            self.fresh.pop_front();
+        }
+        if self.fresh.len() > 2 * held.len() + 64 {
+            self.fresh.retain(|(_, slot)| is_held(slot));
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
 
-    pub(super) fn slots(&self) -> Vec<Slot> {
-        self.held.keys().copied().collect()
-    }
-
     /// When [`due`](Self::due) next has something to say.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.schedule.first().map(|(next, _)| *next)
+        let (fresh, renewed) = (self.fresh.front(), self.renewed.first());
+        fresh.into_iter().chain(renewed).map(|(next, _)| *next).min()
     }
 
     /// The extensions to ask for now, and how many leases have just been lost.
@@ -98,15 +115,7 @@ impl Leases {
         if self.next().is_none_or(|next| next > now) {
             return (extensions, lost);
         }
-        let join = now + self.visibility / 5;
-        let near: Vec<_> = self.schedule.range(..=(join, Slot::MAX)).copied().collect();
-        for (next, slot) in near {
-            let is_end = self.held.get(&slot).is_none_or(|held| held.expires == next);
-            if next > now && is_end {
-                // Only its end is near; an extension is under way, or none is possible.
-                continue;
-            }
-            self.schedule.remove(&(next, slot));
+        for (_, slot) in self.near(now) {
             match self.extension(slot, now) {
                 Some(extension) => extensions.push(extension),
                 None => lost += 1,
@@ -115,20 +124,46 @@ impl Leases {
         (extensions, lost)
     }
 
+    /// Takes those out of the schedule whose time has come, or comes within a fifth of the
+    /// visibility, in the order of their times.
+    fn near(&mut self, now: Instant) -> Vec<(Instant, Slot)> {
+        let join = now + self.visibility / 5;
+        let mut near = Vec::new();
+        for &(next, slot) in self.renewed.range(..=(join, Slot::MAX)) {
+            // Where only the end is near, an extension is under way, or none is possible.
+            let is_end = self.held.get(&slot).is_none_or(|held| held.expires == next);
+            if next <= now || !is_end {
+                near.push((next, slot));
+            }
+        }
+        for place in &near {
+            self.renewed.remove(place);
+        }
+        while let Some(&(next, slot)) = self.fresh.front().filter(|(next, _)| *next <= join) {
+            self.fresh.pop_front();
+            if self.held.get(&slot).is_some_and(|held| held.is_fresh) {
+                near.push((next, slot));
+            }
+        }
+        near.sort_unstable();
+        near
+    }
+
     /// Reschedules a lease to its end; answers what to ask for, or nothing when it is over.
     fn extension(&mut self, slot: Slot, now: Instant) -> Option<Extension> {
         let visibility = self.visibility;
         let held = self.held.get_mut(&slot)?;
+        held.is_fresh = false;
         if now >= held.expires {
             held.lease.lose();
             return None;
         }
         let time = visibility.min(held.limit.saturating_duration_since(now));
         held.next = held.expires;
-        self.schedule.insert((held.next, slot));
+        self.renewed.insert((held.next, slot));
         // Zero would show the message to others while it is being handled.
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1);
-        Some(Extension { slot, handle: Arc::clone(&held.handle), seconds })
+        Some(Extension { slot, handle: held.handle.clone(), seconds })
     }
 
     /// An extension that was asked for at `sent` was granted.
@@ -150,20 +185,22 @@ impl Leases {
 
     /// SQS says that the lease is over. True when that is news.
     pub(super) fn refused(&mut self, slot: Slot) -> bool {
-        let Some(held) = self.held.get(&slot) else {
+        let Some(held) = self.held.get_mut(&slot) else {
             return false;
         };
-        self.schedule.remove(&(held.next, slot));
         let news = !held.lease.is_lost();
         held.lease.lose();
+        held.is_fresh = false;
+        self.renewed.remove(&(held.next, slot));
+        self.clear_fresh();
         news
     }
 
     fn reschedule(&mut self, slot: Slot, next: impl FnOnce(&mut Held) -> Instant) {
         if let Some(held) = self.held.get_mut(&slot).filter(|held| !held.lease.is_lost()) {
-            self.schedule.remove(&(held.next, slot));
+            self.renewed.remove(&(held.next, slot));
             held.next = next(held);
-            self.schedule.insert((held.next, slot));
+            self.renewed.insert((held.next, slot));
         }
     }
 

@@ -9,7 +9,6 @@ use tokio::sync::OnceCell;
 use tower_service::Service;
 
 use super::decision::{Decision, Facts, Rules};
-use super::leases::Slot;
 use super::report::{Count, Counters};
 use crate::context::Lease;
 use crate::queues::is_fifo;
@@ -32,7 +31,6 @@ pub(super) struct Worker {
 /// A message that its handler has left.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) slot: Slot,
     pub(super) group: Option<Arc<str>>,
     pub(super) id: Arc<str>,
     pub(super) count: Count,
@@ -83,7 +81,6 @@ impl Worker {
     pub(super) async fn process<S>(
         self: Arc<Self>,
         service: S,
-        slot: Slot,
         message: Received,
         lease: Lease,
         entropy: u64,
@@ -93,7 +90,8 @@ impl Worker {
     {
         let answer = match self.bodies.read(&message.body, message.sent) {
             Ok(envelope) => {
-                let context = Context::new(&*message.id, message.receive_count, envelope);
+                let context =
+                    Context::new(Arc::clone(&message.id), message.receive_count, envelope);
                 answer(service, context.with_lease(lease.clone())).await
             }
             Err(error) => {
@@ -101,46 +99,58 @@ impl Worker {
                 Ok(Outcome::Park(format!("{error}{}", cause.unwrap_or_default())))
             }
         };
-        let (count, settlement) = self.act(answer, &message, &lease, entropy).await;
-        Finished { slot, group: message.group, id: message.id, count, settlement }
-    }
-
-    async fn act(
-        &self,
-        answer: Result<Outcome, HandlerError>,
-        message: &Received,
-        lease: &Lease,
-        entropy: u64,
-    ) -> (Count, Settlement) {
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
         let last_receive = self.last_receive.get().copied().flatten();
         let facts = Facts { receive_count, passes, last_receive };
-        let sent = match self.rules.decide(&answer, facts, entropy) {
-            Decision::Delete => return (Count::Handled, Settlement::Delete),
-            Decision::Retry(time) => return (Count::Retried, Settlement::Hide(time)),
-            Decision::Await(time) => return (Count::Awaited, Settlement::Hide(time)),
+        let (count, settlement) = match self.rules.decide(&answer, facts, entropy) {
+            Decision::Delete => (Count::Handled, Settlement::Delete),
+            Decision::Retry(time) => (Count::Retried, Settlement::Hide(time)),
+            Decision::Await(time) => (Count::Awaited, Settlement::Hide(time)),
             Decision::Fail(time) => {
                 if let Err(error) = answer {
                     tracing::warn!(message = %message.id, receive_count, %error, "a handler failed");
                 }
-                return (Count::Failed, Settlement::Hide(time));
+                (Count::Failed, Settlement::Hide(time))
             }
-            // Whoever holds the lease now will send it; twice would be once too often.
-            Decision::Park(_) | Decision::Pass if lease.is_lost() => None,
             // Boxed: the SDK's calls would make the task of each message kilobytes larger.
-            Decision::Park(reason) => Some(Box::pin(self.park(message, &reason)).await),
-            Decision::Pass => Some(Box::pin(self.pass(message)).await),
+            Decision::Park(reason) => {
+                let delay = self.rules.delay(facts, entropy);
+                Box::pin(self.send_away(&message, &lease, Some(&reason), delay)).await
+            }
+            Decision::Pass => {
+                let delay = self.rules.delay(facts, entropy);
+                Box::pin(self.send_away(&message, &lease, None, delay)).await
+            }
+        };
+        Finished { group: message.group, id: message.id, count, settlement }
+    }
+
+    /// Parks a message for a reason, or passes it on where there is none. Where it cannot be sent
+    /// it is hidden for `delay`.
+    async fn send_away(
+        &self,
+        message: &Received,
+        lease: &Lease,
+        reason: Option<&str>,
+        delay: Duration,
+    ) -> (Count, Settlement) {
+        // Whoever holds the lease now will send it; twice would be once too often.
+        if lease.is_lost() {
+            return (Count::Failed, Settlement::Hide(delay));
+        }
+        let sent = match reason {
+            Some(reason) => self.park(message, reason).await,
+            None => self.pass(message).await,
         };
         match sent {
-            Some(Ok(count)) => (count, Settlement::Delete),
-            Some(Err(error)) => {
+            Ok(count) => (count, Settlement::Delete),
+            Err(error) => {
                 tracing::error!(
                     message = %message.id, retryable = error.is_retryable(),
                     cause = %error.into_source(), "a message could not be sent elsewhere"
                 );
-                (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy)))
+                (Count::Failed, Settlement::Hide(delay))
             }
-            None => (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy))),
         }
     }
 

@@ -273,10 +273,10 @@ where
     fn take(&mut self, messages: Vec<Received>, now: Instant) {
         self.worker.counters.add(Count::Received, u64::try_from(messages.len()).unwrap_or(0));
         let allowed = self.allow(now).permits;
-        for message in messages {
+        for mut message in messages {
             let slot = self.next_slot;
             self.next_slot += 1;
-            let lease = self.leases.begin(slot, Arc::clone(&message.handle), now);
+            let lease = self.leases.begin(slot, std::mem::take(&mut message.handle), now);
             if count(self.leases.len()) > allowed {
                 self.release(slot, now);
             } else {
@@ -299,7 +299,7 @@ where
     pub(super) fn start(&mut self, Waiting { slot, message, lease }: Waiting) {
         let (worker, service) = (Arc::clone(&self.worker), self.service.clone());
         let entropy = self.random.u64(..);
-        self.handlers.spawn(worker.process(service, slot, message, lease, entropy));
+        self.handlers.spawn(slot, worker.process(service, message, lease, entropy));
     }
 }
 

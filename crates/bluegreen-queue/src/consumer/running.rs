@@ -1,24 +1,27 @@
-use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
-use bluegreen_core::{Following, Roster, Stop};
-use futures_util::StreamExt;
+use bluegreen_core::{Following, Stop};
+use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::batch::Batch;
 use super::groups::Groups;
+use super::handlers::{Ended, Handlers};
 use super::heartbeat::Extended;
-use super::leases::{Leases, Slot};
-use super::process::{Finished, Worker};
+use super::leases::Leases;
+use super::process::Worker;
 use super::receive::{Polled, Receiver};
 use super::report::Count;
 use super::settle::{Entry, Settled};
+use super::slot::{Slot, SlotMap};
+use super::wakes::Wakes;
 use super::{Consumer, ConsumerError, ConsumerReport};
 use crate::context::Lease;
 use crate::sqs::Received;
@@ -35,22 +38,22 @@ pub(super) struct Running<S> {
     pub(super) config: ConsumerConfig,
     pub(super) following: Following,
     pub(super) paused: watch::Receiver<bool>,
-    roster: Option<Roster>,
     pub(super) random: fastrand::Rng,
     pub(super) receiver: Receiver,
-    pub(super) handlers: JoinSet<Finished>,
+    pub(super) handlers: Handlers,
     pub(super) leases: Leases,
     pub(super) groups: Groups<Waiting>,
     pub(super) deletes: Batch<Entry>,
     pub(super) hides: Batch<Entry>,
     /// The slots of extensions under way, with the hide that waits for the answer: overtaken, it
     /// would be undone.
-    pub(super) extending: HashMap<Slot, Option<Entry>>,
+    pub(super) extending: SlotMap<Option<Entry>>,
     pub(super) calls: FuturesUnordered<Call>,
     /// Deletes that are not confirmed yet.
     pub(super) unconfirmed: u64,
     pub(super) next_slot: Slot,
-    pub(super) stop: Stop,
+    stop: Stop,
+    wakes: Wakes,
     ending: Option<Ending>,
 }
 
@@ -85,7 +88,7 @@ enum Wake {
     Stop(Instant),
     Polled(Polled),
     Answered(Answered),
-    Finished(Result<Finished, JoinError>),
+    Ended(Ended),
     /// Time has come for something, or the deployment or the pause has changed.
     Look,
 }
@@ -101,20 +104,21 @@ where
     pub(super) fn new(consumer: Consumer<S>, stop: Stop) -> Self {
         let Consumer { worker, service, config, following, paused } = consumer;
         let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let roster = worker.subscription.roster.clone();
         Self {
             receiver: Receiver::new(&config),
             leases: Leases::new(config.visibility),
-            roster: worker.subscription.roster.clone(),
+            wakes: Wakes::new(stop.clone(), following.clone(), paused.clone(), roster),
             deletes: Batch::new(config.flush_age),
             hides: Batch::new(config.flush_age),
-            extending: HashMap::new(),
+            extending: SlotMap::default(),
             worker,
             service,
             config,
             following,
             paused,
             random,
-            handlers: JoinSet::new(),
+            handlers: Handlers::new(),
             groups: Groups::default(),
             calls: FuturesUnordered::new(),
             unconfirmed: 0,
@@ -140,7 +144,7 @@ where
                 Wake::Answered(Answered::Deleted(settled)) => self.deleted(settled),
                 Wake::Answered(Answered::Hidden(settled)) => self.hidden(settled),
                 Wake::Answered(Answered::Extended(extended)) => self.extended(extended),
-                Wake::Finished(finished) => self.joined_all(finished),
+                Wake::Ended(ended) => self.ended_all(ended, Instant::now()),
                 Wake::Look => {}
             }
         }
@@ -151,19 +155,25 @@ where
     }
 
     async fn wait(&mut self, next: Option<Instant>) -> Wake {
-        let is_ending = self.ending.is_some();
-        tokio::select! {
-            // The request to stop first: nothing is received from its instant on.
-            biased;
-            deadline = self.stop.requested(), if !is_ending => Wake::Stop(deadline),
-            Some(finished) = self.handlers.join_next() => Wake::Finished(finished),
-            Some(answered) = self.calls.next() => Wake::Answered(answered),
-            Some(polled) = self.receiver.answers.next() => Wake::Polled(polled),
-            _ = self.following.changed() => Wake::Look,
-            Ok(()) = self.paused.changed() => Wake::Look,
-            () = changed(&mut self.roster) => Wake::Look,
-            () = until(next) => Wake::Look,
+        poll_fn(|task| self.poll_wake(next, task)).await
+    }
+
+    fn poll_wake(&mut self, next: Option<Instant>, task: &mut Task<'_>) -> Poll<Wake> {
+        // The request to stop first: nothing is received from its instant on.
+        if let Poll::Ready(deadline) = self.wakes.poll_stop(task) {
+            return Poll::Ready(Wake::Stop(deadline));
         }
+        if let Poll::Ready(ended) = self.handlers.poll_ended(task) {
+            return Poll::Ready(Wake::Ended(ended));
+        }
+        if let Poll::Ready(Some(answered)) = Pin::new(&mut self.calls).poll_next(task) {
+            return Poll::Ready(Wake::Answered(answered));
+        }
+        if let Poll::Ready(Some(polled)) = Pin::new(&mut self.receiver.answers).poll_next(task) {
+            return Poll::Ready(Wake::Polled(polled));
+        }
+        let looks = [self.wakes.poll_change(task), self.wakes.poll_time(next, task)];
+        if looks.iter().any(Poll::is_ready) { Poll::Ready(Wake::Look) } else { Poll::Pending }
     }
 
     /// The next moment at which time itself calls for something.
@@ -208,7 +218,7 @@ where
         }
         if now >= ending.cut && !ending.is_cut {
             ending.is_cut = true;
-            self.release_all(now);
+            self.cut(now);
         }
         self.ending = Some(ending);
         let idle = self.leases.len() == 0
@@ -218,52 +228,27 @@ where
         idle || now >= ending.deadline
     }
 
-    /// Drops the handlers that still run and shows their messages to others.
-    fn release_all(&mut self, now: Instant) {
+    /// Drops the handlers that still run. Each message is shown to others once its handler has
+    /// really ended: one that does not yield may still be done with it.
+    fn cut(&mut self, now: Instant) {
         self.receiver.give_up();
-        if let Some(finished) = self.handlers.try_join_next() {
-            self.joined_all(finished);
-        }
-        // Dropping the set drops the handlers at their next await.
-        self.handlers = JoinSet::new();
+        self.handlers.abort_all();
         // No time is left to wait for the answers to extensions.
         for (_, waiting) in std::mem::take(&mut self.extending) {
             waiting.into_iter().for_each(|entry| self.hides.push(entry, now));
         }
-        for slot in self.leases.slots() {
-            self.release(slot, now);
-        }
         self.flush(now);
     }
 
-    /// Takes in all that have finished: a turn of the loop costs as much as a short handler.
-    fn joined_all(&mut self, first: Result<Finished, JoinError>) {
+    /// Takes in all that have ended: a turn of the loop costs as much as a short handler.
+    fn ended_all(&mut self, first: Ended, now: Instant) {
         let mut next = Some(first);
-        while let Some(finished) = next {
-            self.joined(finished);
-            next = self.handlers.try_join_next();
+        while let Some(Ended { slot, finished }) = next {
+            match finished {
+                Some(finished) => self.finished(slot, finished, now),
+                None => self.release(slot, now),
+            }
+            next = self.handlers.try_ended();
         }
-    }
-
-    fn joined(&mut self, finished: Result<Finished, JoinError>) {
-        match finished {
-            Ok(finished) => self.finished(finished, Instant::now()),
-            // Panics are caught within the task, so only the end of the runtime can do this.
-            Err(error) => tracing::error!(%error, "the task of a handler was lost"),
-        }
-    }
-}
-
-async fn changed(roster: &mut Option<Roster>) {
-    match roster {
-        Some(roster) => roster.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(next: Option<Instant>) {
-    match next {
-        Some(next) => sleep_until(next).await,
-        None => std::future::pending().await,
     }
 }

@@ -6,17 +6,17 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::decision::hidden_seconds;
-use super::leases::Slot;
 use super::process::{Finished, Settlement};
 use super::report::Count;
 use super::running::{Answered, Running};
-use crate::sqs::{CallError, Hiding, Refusals};
+use super::slot::Slot;
+use crate::sqs::{CallError, Refusals};
 use crate::{Context, HandlerError, Outcome};
 
 /// A message to be deleted, or to be hidden for some seconds.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    handle: Arc<str>,
+    handle: String,
     seconds: u32,
     /// The end of the lease: afterwards there is nothing left to settle.
     until: Instant,
@@ -65,8 +65,8 @@ where
     S::Future: Send,
 {
     /// A handler has left its message.
-    pub(super) fn finished(&mut self, finished: Finished, now: Instant) {
-        let Finished { slot, group, id, count, settlement } = finished;
+    pub(super) fn finished(&mut self, slot: Slot, finished: Finished, now: Instant) {
+        let Finished { group, id, count, settlement } = finished;
         let Some(ended) = self.leases.end(slot) else {
             return;
         };
@@ -129,18 +129,16 @@ where
         while let Some(entries) = self.deletes.take(now, at_once) {
             let worker = Arc::clone(&self.worker);
             self.calls.push(Box::pin(async move {
-                let handles: Vec<_> = entries.iter().map(|e| Arc::clone(&e.handle)).collect();
-                let result = worker.sqs.delete(&worker.subscription.url, &handles).await;
+                let handles = entries.iter().map(|entry| entry.handle.as_str());
+                let result = worker.sqs.delete(&worker.subscription.url, handles).await;
                 Answered::Deleted(Settled { entries, result })
             }));
         }
         while let Some(entries) = self.hides.take(now, at_once) {
             let (worker, limit) = (Arc::clone(&self.worker), self.config.call_timeout);
             self.calls.push(Box::pin(async move {
-                let hiding =
-                    |e: &Entry| Hiding { handle: Arc::clone(&e.handle), seconds: e.seconds };
-                let hidings: Vec<_> = entries.iter().map(hiding).collect();
-                let result = worker.sqs.hide(&worker.subscription.url, &hidings, limit).await;
+                let hidings = entries.iter().map(|entry| (entry.handle.as_str(), entry.seconds));
+                let result = worker.sqs.hide(&worker.subscription.url, hidings, limit).await;
                 Answered::Hidden(Settled { entries, result })
             }));
         }

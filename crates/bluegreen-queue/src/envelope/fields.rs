@@ -7,10 +7,16 @@ use serde_json::value::RawValue;
 
 use super::EnvelopeError;
 
+/// So many fields are found soonest by going through them, as names differ in length first; a
+/// message of ours has nine at most.
+const FEW: usize = 16;
+
 /// The fields of an object as raw JSON, borrowed from its text. Each may appear once: of two
 /// versions, which is meant?
+///
+/// Those that were taken leave their place empty; more than a few are sorted by name.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, Option<&'a RawValue>)>);
 
 impl<'a> Fields<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, EnvelopeError> {
@@ -19,11 +25,27 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn has(&self, field: &str) -> bool {
-        self.0.contains_key(field)
+        self.get(field).is_some()
+    }
+
+    fn get(&self, field: &str) -> Option<&'a RawValue> {
+        self.0.get(self.place(field)?)?.1
+    }
+
+    fn place(&self, field: &str) -> Option<usize> {
+        if self.0.len() > FEW {
+            return self.0.binary_search_by(|(name, _)| (**name).cmp(field)).ok();
+        }
+        self.0.iter().position(|(name, _)| name == field)
+    }
+
+    fn take(&mut self, field: &str) -> Option<&'a RawValue> {
+        let place = self.place(field)?;
+        self.0.get_mut(place)?.1.take()
     }
 
     pub(crate) fn raw(&mut self, field: &'static str) -> Result<&'a RawValue, EnvelopeError> {
-        self.0.remove(field).ok_or(EnvelopeError::Missing { field })
+        self.take(field).ok_or(EnvelopeError::Missing { field })
     }
 
     /// The value of a field that must be there and have this form.
@@ -35,6 +57,14 @@ impl<'a> Fields<'a> {
         serde_json::from_str(value.get()).map_err(|error| EnvelopeError::field(field, error))
     }
 
+    /// The text of a field that must be there and be one.
+    pub(crate) fn required_text(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Cow<'a, str>, EnvelopeError> {
+        text(self.raw(field)?).map_err(|error| EnvelopeError::field(field, error))
+    }
+
     /// The value of a field when it has this form; else the field stays where it is.
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
         let value = self.peek(field)?;
@@ -42,13 +72,38 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
+    /// The text of a field when it is one; else the field stays where it is.
+    pub(crate) fn optional_text(&mut self, field: &str) -> Option<Cow<'a, str>> {
+        let text = text(self.get(field)?).ok()?;
+        self.remove(field);
+        Some(text)
+    }
+
     /// The same, and the field stays in any case.
     pub(crate) fn peek<T: DeserializeOwned>(&self, field: &str) -> Option<T> {
-        serde_json::from_str(self.0.get(field)?.get()).ok()
+        serde_json::from_str(self.get(field)?.get()).ok()
     }
 
     pub(crate) fn remove(&mut self, field: &str) {
-        self.0.remove(field);
+        self.take(field);
+    }
+}
+
+/// A field that appears twice, among a few or among sorted ones.
+fn twice<'b, T>(fields: &'b [(Cow<'_, str>, T)]) -> Option<&'b str> {
+    let reach = if fields.len() > FEW { 1 } else { FEW };
+    fields.iter().enumerate().find_map(|(place, (field, _))| {
+        let mut others = fields.iter().skip(place + 1).take(reach);
+        others.any(|(other, _)| other == field).then_some(&**field)
+    })
+}
+
+/// The text in a JSON string; borrowed where it is written without escapes, as most are.
+fn text(value: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
+    let json = value.get();
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
+        _ => serde_json::from_str(json),
     }
 }
 
@@ -80,9 +135,8 @@ impl Others {
 
 impl From<Fields<'_>> for Others {
     fn from(fields: Fields<'_>) -> Self {
-        let owned =
-            |(field, value): (Cow<'_, str>, &RawValue)| (field.into_owned(), value.to_owned());
-        Self(fields.0.into_iter().map(owned).collect())
+        let left = fields.0.into_iter().filter_map(|(field, value)| Some((field, value?)));
+        Self(left.map(|(field, value)| (field.into_owned(), value.to_owned())).collect())
     }
 }
 
@@ -109,13 +163,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = BTreeMap::new();
+                let mut fields = Vec::with_capacity(FEW / 2);
                 while let Some((Name(field), value)) = map.next_entry::<Name<'de>, &RawValue>()? {
-                    if fields.contains_key(&field) {
-                        let twice = format_args!("the field {field:?} appears twice");
-                        return Err(serde::de::Error::custom(twice));
-                    }
-                    fields.insert(field, value);
+                    fields.push((field, Some(value)));
+                }
+                if fields.len() > FEW {
+                    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+                }
+                if let Some(field) = twice(&fields) {
+                    let twice = format_args!("the field {field:?} appears twice");
+                    return Err(serde::de::Error::custom(twice));
                 }
                 Ok(Fields(fields))
             }

@@ -1,5 +1,6 @@
 //! An envelope as JSON, in the article's form and as a CloudEvent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,16 +19,16 @@ impl FromStr for Envelope {
 impl Envelope {
     pub(crate) fn from_fields(mut fields: Fields<'_>) -> Result<Self, EnvelopeError> {
         let version = fields
-            .required::<String>("version")?
+            .required_text("version")?
             .parse()
             .map_err(|error| EnvelopeError::field("version", error))?;
-        let kind = fields.required("type")?;
+        let kind = fields.required_text("type")?.into_owned();
         let payload = fields.raw("payload")?.to_owned();
         let timestamp = fields
-            .required::<String>("timestamp")?
+            .required_text("timestamp")?
             .parse()
             .map_err(|error| EnvelopeError::field("timestamp", error))?;
-        let id = fields.optional("id");
+        let id = fields.optional_text("id").map(Cow::into_owned);
         let color = fields.optional("color");
         let revision = fields.optional("revision");
         let trace = trace(&mut fields);

@@ -7,7 +7,7 @@ fn at(start: Instant, seconds: u64) -> Instant {
 }
 
 fn begin(leases: &mut Leases, slot: Slot, now: Instant) -> Lease {
-    leases.begin(slot, slot.to_string().into(), now)
+    leases.begin(slot, slot.to_string(), now)
 }
 
 fn slots(extensions: &[Extension]) -> Vec<Slot> {
@@ -118,4 +118,18 @@ fn the_last_extension_of_the_longest_visibility_never_shows_the_message() {
     let last = leases.next().unwrap();
     assert_eq!(start + LONGEST_HIDDEN - last, Duration::from_secs(3));
     assert_eq!(leases.due(last).0[0].seconds, 1);
+}
+
+#[test]
+fn a_slow_message_does_not_keep_the_memory_of_those_behind_it() {
+    let start = Instant::now();
+    let mut leases = Leases::new(VISIBILITY);
+    for slot in 0..10_000 {
+        begin(&mut leases, slot, start);
+        if slot > 0 {
+            leases.end(slot);
+        }
+    }
+    assert!(leases.fresh.len() < 100, "{}", leases.fresh.len());
+    assert_eq!(slots(&leases.due(at(start, 12)).0), [0]);
 }
