@@ -21,6 +21,8 @@ struct Emulator {
     services: &'static [&'static str],
     /// The checks of the items that it can be asked for, by how their names begin.
     items: &'static str,
+    /// The same of the queues.
+    queues: &'static str,
     start: fn(&Path, u16) -> Run,
 }
 
@@ -31,6 +33,8 @@ const EMULATORS: [Emulator; 2] = [
         services: &["sqs", "dynamodb", "elbv2"],
         // Its transactions lose updates of several writers.
         items: "items_alone_",
+        // Its FIFO queues repeat messages under another identifier.
+        queues: "queue_standard_",
         start: |bin, port| {
             Run::new(bin.join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()])
         },
@@ -39,6 +43,7 @@ const EMULATORS: [Emulator; 2] = [
         name: "MiniStack 1.5.33",
         services: &["sqs", "dynamodb", "cloudwatch", "elbv2"],
         items: "items_",
+        queues: "queue_",
         start: |bin, port| {
             Run::new(bin.join("ministack"))
                 .env("BIND_HOST", "127.0.0.1")
@@ -57,6 +62,7 @@ pub(crate) fn run() -> Result<()> {
     let mut table = Table::new();
     record(&mut table, "bluegreen-local", &suite(&[], "")?);
     record(&mut table, "bluegreen-local", &items(None, "items_")?);
+    record(&mut table, "bluegreen-local", &queues(None, "queue_")?);
     for emulator in &EMULATORS {
         let port = free_port()?;
         let server = Server((emulator.start)(&bin, port).spawn()?);
@@ -66,6 +72,7 @@ pub(crate) fn run() -> Result<()> {
         }
         let endpoint = format!("http://127.0.0.1:{port}");
         record(&mut table, emulator.name, &items(Some(&endpoint), emulator.items)?);
+        record(&mut table, emulator.name, &queues(Some(&endpoint), emulator.queues)?);
         for service in emulator.services {
             let variable = format!("CONFORMANCE_{}_ENDPOINT", service.to_uppercase());
             let endpoint = format!("http://127.0.0.1:{port}");
@@ -135,10 +142,19 @@ fn suite(environment: &[(&str, &str)], prefix: &str) -> Result<String> {
 
 /// The same for the behavior of the items, which rests on DynamoDB alone.
 fn items(endpoint: Option<&str>, prefix: &str) -> Result<String> {
-    let test = cargo(["test", "--quiet", "--package", "bluegreen-items", "--all-features"]);
+    part("bluegreen-items", "CONFORMANCE_ITEMS_ENDPOINT", endpoint, prefix)
+}
+
+/// The same for consumers and producers, which rest on SQS alone.
+fn queues(endpoint: Option<&str>, prefix: &str) -> Result<String> {
+    part("bluegreen-queue", "CONFORMANCE_QUEUE_ENDPOINT", endpoint, prefix)
+}
+
+fn part(package: &str, variable: &str, endpoint: Option<&str>, prefix: &str) -> Result<String> {
+    let test = cargo(["test", "--quiet", "--package", package, "--all-features"]);
     let test = test.args(["--test", "main", "--", "--format=pretty", "--test-threads=4", prefix]);
     match endpoint {
-        Some(endpoint) => test.env("CONFORMANCE_ITEMS_ENDPOINT", endpoint).output(),
+        Some(endpoint) => test.env(variable, endpoint).output(),
         None => test.output(),
     }
 }

@@ -11,6 +11,7 @@ mod batching;
 mod counters;
 mod dispatching;
 mod draining;
+mod elsewhere;
 mod ending;
 mod failures;
 mod fifo;
