@@ -268,6 +268,15 @@ impl Backlog {
         self.remove(receipt.position);
     }
 
+    /// A delete came after the message was received again.
+    pub(super) fn miss(&mut self, receipt: Receipt) {
+        if let Some(entry) = self.entries.get(&receipt.position) {
+            let since = u32::try_from(entry.receipt - receipt.receipt).unwrap_or(u32::MAX);
+            let receive = entry.life.receives.saturating_sub(since);
+            self.journal.write(&entry.message.id, receive, || Event::DeletedTooLate);
+        }
+    }
+
     /// Forgets every message, in whatever state.
     pub(super) fn clear(&mut self) {
         self.entries.clear();

@@ -76,7 +76,10 @@ fn delete(queue: &Queue, request: &Handling, now: Instant) -> Result<()> {
             state.backlog.delete(receipt);
             Ok(())
         }
-        Standing::Superseded => Ok(()),
+        Standing::Superseded => {
+            state.backlog.miss(receipt);
+            Ok(())
+        }
     })
 }
 

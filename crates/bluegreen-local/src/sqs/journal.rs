@@ -39,6 +39,9 @@ pub enum Event {
     Expired,
     /// It was deleted.
     Deleted,
+    /// It was to be deleted by the handle of this receive after somebody had received it again, and
+    /// stays: AWS says yes all the same.
+    DeletedTooLate,
 }
 
 /// What happened, in order, from the moment on that anybody asked for it.

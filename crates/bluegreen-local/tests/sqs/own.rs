@@ -247,7 +247,9 @@ async fn the_journal_tells_how_each_receive_of_a_message_ended() {
     let message = queue.receive_one().await;
     queue.change_visibility(&message, 40).await.unwrap();
     sleep(Duration::from_secs(41)).await;
+    let late = message;
     let message = queue.receive_one().await;
+    queue.delete(&late).await;
     queue.change_visibility(&message, 0).await.unwrap();
     let message = queue.receive_one().await;
     queue.delete(&message).await;
@@ -258,6 +260,7 @@ async fn the_journal_tells_how_each_receive_of_a_message_ended() {
         (1, Event::Hidden(Duration::from_secs(40))),
         (1, Event::Expired),
         (2, received()),
+        (1, Event::DeletedTooLate),
         (2, Event::Released),
         (3, received()),
         (3, Event::Deleted),
