@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use bluegreen_core::{ByColor, Stop};
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
@@ -13,7 +14,7 @@ use bluegreen_queue::{
 use serde_json::json;
 
 use crate::partly_failing::{Failing, PartlyFailing, client};
-use crate::shop::{Blue, Log, Shop, following, on, seconds, until, writing};
+use crate::shop::{Blue, Log, Shop, following, on, order, seconds, text, until, writing};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -211,6 +212,91 @@ async fn on_the_last_receive_that_the_queue_allows_a_message_is_parked_with_its_
     let report = running.stop(SOON).await;
     assert_eq!((log.lines().join(" "), report.failed), ("1 2 3".to_owned(), 2));
     let parked = shop.look(&shop.dead).await;
-    let reason = crate::shop::text(&parked[0], bluegreen_queue::attributes::REASON);
+    let reason = text(&parked[0], bluegreen_queue::attributes::REASON);
     assert_eq!(reason, Some("its handler failed, the last of 3 times: no stock"));
+}
+
+/// Blue's queue hands a message out so often.
+async fn allow(shop: &Shop, most: u32) {
+    let sqs = shop.world.sqs_as("observer");
+    let dead = sqs.get_queue_attributes().queue_url(&shop.dead);
+    let dead = dead.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap();
+    let arn = &dead.attributes.unwrap()[&QueueAttributeName::QueueArn];
+    let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": most }).to_string();
+    let set = sqs.set_queue_attributes().queue_url(&shop.urls.blue);
+    set.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_policy_that_is_changed_at_run_time_is_obeyed() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    allow(&shop, 10).await;
+    shop.put(&shop.urls.blue, &order("1")).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        seen.add(context.receive_count().to_string());
+        async {
+            // Longer than an answer about the policy holds.
+            seconds(70).await;
+            Err("no stock".into())
+        }
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(2).await;
+    allow(&shop, 3).await;
+    log.reach(3).await;
+    seconds(75).await;
+    let parked = shop.look(&shop.dead).await;
+    assert_eq!(parked.len(), 1, "{:?}", log.lines());
+    let reason = text(&parked[0], "bluegreen-reason").unwrap();
+    assert_eq!(reason, "its handler failed, the last of 3 times: no stock");
+    running.stop(Duration::from_secs(5)).await;
+}
+
+/// An error that cannot be written.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("there are no words for it")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_error_panics_when_it_is_written_is_let_go() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    allow(&shop, 1).await;
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        // It was the last receive: the error goes into the reason.
+        std::future::ready(Err(Unspeakable.into()))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().failed == 1).await;
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 1), "not shown at once");
+    seconds(60).await;
+    assert_eq!(shop.look(&shop.dead).await.len(), 1, "nobody keeps its lease");
+    running.stop(SOON).await;
+    assert_eq!(log.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_confirmed_after_its_lease_has_ended_is_not_believed() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+    let late = Rule::new(deletes, Fault::Delay(Duration::from_secs(35))).first(1);
+    let _late = shop.world.faults().inject(late);
+    let config = ConsumerConfig::default().with_call_timeout(Duration::from_secs(60));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    log.reach(2).await;
+    seconds(20).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.handled, report.undeleted), (2, 1));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
 }

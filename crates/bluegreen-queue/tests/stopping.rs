@@ -164,3 +164,37 @@ async fn only_what_sqs_was_told_counts_as_released() {
     assert_eq!((report.received, report.released), (3, 0));
     assert_eq!(shop.counts(&shop.urls.blue).await, (0, 3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_amid_the_pause_after_a_throttled_receive_ends_at_once() {
+    use bluegreen_local::{Fault, Rule};
+    let (shop, log) = (Shop::open().await, Log::default());
+    let receives = Calls::to(Service::Sqs).operation("ReceiveMessage").access_key("blue");
+    let _throttled = shop.world.faults().inject(Rule::new(receives, Fault::Throttle));
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().receive_errors > 5).await;
+    seconds(300).await;
+    let (errors, begun) = (running.handle.report().receive_errors, Instant::now());
+    assert!(errors < 40, "{errors} tries in five minutes");
+    let report = running.stop(Duration::from_secs(30)).await;
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((report.received, log.len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_and_its_end_amid_a_stop_change_nothing() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let running = shop.blue(slow(&log, 5), ConsumerConfig::default());
+    log.reach(1).await;
+    let handle = running.handle.clone();
+    running.stopper.stop(Duration::from_secs(60));
+    shop.put_orders(&shop.urls.blue, 5).await;
+    handle.pause();
+    seconds(1).await;
+    handle.resume();
+    let report = running.driver.await.unwrap().unwrap();
+    // What the open receive brought went back.
+    assert_eq!((report.received - report.released, report.handled), (1, 1));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (5, 0));
+}

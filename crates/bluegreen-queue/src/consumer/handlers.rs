@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -22,6 +23,7 @@ pub(super) struct Handlers {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) slot: Slot,
+    pub(super) group: Option<Arc<str>>,
     /// Nothing when it was dropped before it was done.
     pub(super) finished: Option<Finished>,
 }
@@ -29,6 +31,7 @@ pub(super) struct Ended {
 /// Tells the end of a handler, however it comes.
 struct Teller {
     slot: Slot,
+    group: Option<Arc<str>>,
     finished: Option<Finished>,
     ended: UnboundedSender<Ended>,
 }
@@ -41,9 +44,9 @@ impl Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        let (slot, finished) = (self.slot, self.finished.take());
+        let (slot, group, finished) = (self.slot, self.group.take(), self.finished.take());
         // Where nobody listens the run is over.
-        let _unheard = self.ended.send(Ended { slot, finished });
+        let _unheard = self.ended.send(Ended { slot, group, finished });
     }
 }
 
@@ -56,9 +59,10 @@ impl Handlers {
     pub(super) fn spawn(
         &mut self,
         slot: Slot,
+        group: Option<Arc<str>>,
         handling: impl Future<Output = Finished> + Send + 'static,
     ) {
-        let mut teller = Teller { slot, finished: None, ended: self.ended.clone() };
+        let mut teller = Teller { slot, group, finished: None, ended: self.ended.clone() };
         // In a box of its own, as one allocation of both would be too large for the allocator's
         // fast path.
         let task = tokio::spawn(Box::pin(async move {
@@ -107,19 +111,15 @@ mod tests {
     use crate::consumer::process::Settlement;
     use crate::consumer::report::Count;
 
-    const DONE: fn() -> Finished = || Finished {
-        id: "".into(),
-        group: None,
-        count: Count::Handled,
-        settlement: Settlement::Delete,
-    };
+    const DONE: fn() -> Finished =
+        || Finished { id: "".into(), count: Count::Handled, settlement: Settlement::Delete };
 
     #[tokio::test(start_paused = true)]
     async fn every_end_is_told_once_whether_done_dropped_or_panicked() {
         let mut handlers = Handlers::new();
-        handlers.spawn(1, ready(DONE()));
-        handlers.spawn(2, pending());
-        handlers.spawn(3, async { panic!("outside of what is caught") });
+        handlers.spawn(1, None, ready(DONE()));
+        handlers.spawn(2, None, pending());
+        handlers.spawn(3, None, async { panic!("outside of what is caught") });
         let mut ends = Vec::new();
         for _ in 0..2 {
             ends.push(poll_fn(|task| handlers.poll_ended(task)).await);
@@ -135,7 +135,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_never_begun_tells_its_end_as_well() {
         let mut handlers = Handlers::new();
-        handlers.spawn(1, pending());
+        handlers.spawn(1, None, pending());
         handlers.abort_all();
         let ended = poll_fn(|task| handlers.poll_ended(task)).await;
         assert_eq!((ended.slot, ended.finished.is_none()), (1, true));
@@ -146,7 +146,7 @@ mod tests {
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let mut handlers = Handlers::new();
-        handlers.spawn(1, async move {
+        handlers.spawn(1, None, async move {
             begun.send(()).unwrap();
             wait.recv().unwrap();
             DONE()

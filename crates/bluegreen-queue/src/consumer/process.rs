@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::decision::{Decision, Facts, Rules};
@@ -24,14 +25,22 @@ pub(super) struct Worker {
     pub(super) counters: Arc<Counters>,
     rules: Rules,
     bodies: Bodies,
-    /// What the redrive policy of the queue allows, once that was asked.
-    last_receive: OnceCell<Option<u32>>,
+    redrive: Mutex<Redrive>,
 }
+
+/// What the redrive policy of the queue allows, and when that was asked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Redrive {
+    last_receive: Option<u32>,
+    asked: Option<Instant>,
+}
+
+/// So long an answer about the redrive policy holds: somebody may have changed it.
+const REDRIVE_HOLDS: Duration = Duration::from_secs(60);
 
 /// A message that its handler has left.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) group: Option<Arc<str>>,
     pub(super) id: Arc<str>,
     pub(super) count: Count,
     pub(super) settlement: Settlement,
@@ -58,22 +67,27 @@ impl Worker {
             counters,
             rules,
             bodies: config.bodies.clone(),
-            last_receive: OnceCell::new(),
+            redrive: Mutex::default(),
         }
     }
 
-    /// Asks the queue once how often it hands a message out. Where it does not say, as for lack of
-    /// permission, the configured budget stands alone.
-    pub(super) async fn learn_redrive(&self) {
-        let ask = async || match self.sqs.max_receive_count(&self.subscription.url).await {
-            Ok(most) => most,
-            Err(error) => {
-                let url = &self.subscription.url;
-                tracing::warn!(%url, cause = %error.into_source(), "no redrive policy was read");
-                None
+    /// The last receive that the redrive policy of the queue allows; asked again from time to
+    /// time. Where the queue does not say, as for lack of permission, what was known before holds,
+    /// or else the configured budget alone.
+    pub(super) async fn last_receive(&self) -> Option<u32> {
+        // Those that come meanwhile wait for the answer rather than to ask themselves.
+        let mut redrive = self.redrive.lock().await;
+        if redrive.asked.is_none_or(|asked| asked.elapsed() >= REDRIVE_HOLDS) {
+            match self.sqs.max_receive_count(&self.subscription.url).await {
+                Ok(most) => redrive.last_receive = most,
+                Err(error) => {
+                    let url = &self.subscription.url;
+                    tracing::warn!(%url, cause = %error.into_source(), "no redrive policy was read");
+                }
             }
-        };
-        self.last_receive.get_or_init(ask).await;
+            redrive.asked = Some(Instant::now());
+        }
+        redrive.last_receive
     }
 
     /// Hands one message to the service and does what its answer asks for, up to the last step in
@@ -100,7 +114,11 @@ impl Worker {
             }
         };
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
-        let last_receive = self.last_receive.get().copied().flatten();
+        let last_receive = match answer {
+            Err(_) | Ok(Outcome::PassOn) => Box::pin(self.last_receive()).await,
+            // To nothing else it matters.
+            _ => None,
+        };
         let facts = Facts { receive_count, passes, last_receive };
         let (count, settlement) = match self.rules.decide(&answer, facts, entropy) {
             Decision::Delete => (Count::Handled, Settlement::Delete),
@@ -122,7 +140,7 @@ impl Worker {
                 Box::pin(self.send_away(&message, &lease, None, delay)).await
             }
         };
-        Finished { group: message.group, id: message.id, count, settlement }
+        Finished { id: message.id, count, settlement }
     }
 
     /// Parks a message for a reason, or passes it on where there is none. Where it cannot be sent

@@ -211,7 +211,6 @@ where
         let sent = Arc::clone(&is_sent);
         let (call, abort) = abortable(async move {
             sent.store(true, Ordering::Relaxed);
-            worker.learn_redrive().await;
             worker.sqs.receive(&worker.subscription.url, most, wait, visibility).await
         });
         let receiver = &mut self.receiver;
@@ -299,7 +298,8 @@ where
     pub(super) fn start(&mut self, Waiting { slot, message, lease }: Waiting) {
         let (worker, service) = (Arc::clone(&self.worker), self.service.clone());
         let entropy = self.random.u64(..);
-        self.handlers.spawn(slot, worker.process(service, message, lease, entropy));
+        let group = message.group.clone();
+        self.handlers.spawn(slot, group, worker.process(service, message, lease, entropy));
     }
 }
 

@@ -63,7 +63,7 @@ counters! {
     /// Leases that ended while their handler ran: another consumer may have handled the message.
     LostLease lost_leases,
     /// Messages that could not be deleted after they were handled or sent elsewhere, or of which
-    /// that is not known. They come again.
+    /// that is not known, as their lease was over before SQS confirmed it. They may come again.
     Undeleted undeleted,
 }
 

@@ -16,7 +16,7 @@ use super::groups::Groups;
 use super::handlers::{Ended, Handlers};
 use super::heartbeat::Extended;
 use super::leases::Leases;
-use super::process::Worker;
+use super::process::{Finished, Settlement, Worker};
 use super::receive::{Polled, Receiver};
 use super::report::Count;
 use super::settle::{Entry, Settled};
@@ -192,6 +192,10 @@ where
         .min()
     }
 
+    fn is_cut(&self) -> bool {
+        self.ending.is_some_and(|ending| ending.is_cut)
+    }
+
     pub(super) const fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
@@ -243,10 +247,18 @@ where
     /// Takes in all that have ended: a turn of the loop costs as much as a short handler.
     fn ended_all(&mut self, first: Ended, now: Instant) {
         let mut next = Some(first);
-        while let Some(Ended { slot, finished }) = next {
+        while let Some(Ended { slot, group, finished }) = next {
             match finished {
-                Some(finished) => self.finished(slot, finished, now),
-                None => self.release(slot, now),
+                Some(finished) => self.finished(slot, group.as_deref(), finished, now),
+                None if self.is_cut() => self.release(slot, now),
+                // Something panicked beside the handler, as an error that cannot be written: shown
+                // at once it would do so again and again.
+                None => {
+                    tracing::error!(slot, "the handling of a message panicked");
+                    let settlement = Settlement::Hide(self.config.visibility);
+                    let failed = Finished { id: "".into(), count: Count::Failed, settlement };
+                    self.finished(slot, group.as_deref(), failed, now);
+                }
             }
             next = self.handlers.try_ended();
         }

@@ -65,8 +65,14 @@ where
     S::Future: Send,
 {
     /// A handler has left its message.
-    pub(super) fn finished(&mut self, slot: Slot, finished: Finished, now: Instant) {
-        let Finished { group, id, count, settlement } = finished;
+    pub(super) fn finished(
+        &mut self,
+        slot: Slot,
+        group: Option<&str>,
+        finished: Finished,
+        now: Instant,
+    ) {
+        let Finished { id, count, settlement } = finished;
         let Some(ended) = self.leases.end(slot) else {
             return;
         };
@@ -89,7 +95,7 @@ where
         }
         if let Some(group) = group {
             let comes_again = ended.was_lost || settlement != Settlement::Delete;
-            self.go_on(&group, comes_again, now);
+            self.go_on(group, comes_again, now);
         }
     }
 
@@ -145,10 +151,18 @@ where
     }
 
     pub(super) fn deleted(&mut self, settled: Settled) {
+        let now = Instant::now();
         for (entry, fate) in settled.fates("delete") {
+            let is_late = now >= entry.until;
             let again = matches!(fate, Fate::Again).then(|| self.again(entry)).flatten();
             match (fate, again) {
-                (Fate::Settled, _) => self.unconfirmed -= 1,
+                (Fate::Settled, _) => {
+                    self.unconfirmed -= 1;
+                    // A standard queue says yes to any handle: somebody may have received it again.
+                    if is_late {
+                        self.worker.counters.one(Count::Undeleted);
+                    }
+                }
                 (_, Some((entry, at))) => self.deletes.retry(entry, at),
                 (_, None) => {
                     tracing::warn!("a message could not be deleted and will come again");
