@@ -5,7 +5,7 @@ mod command;
 mod conformance;
 mod postgres;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use command::cargo;
@@ -45,7 +45,13 @@ enum Task {
     /// Run the stand-ins' conformance suite against ours, moto and MiniStack
     Conformance,
     /// The long fault runs; `test` holds a smaller cut of each
-    Soak,
+    Soak {
+        /// `demo` or `queue`; both where nothing is given
+        name: Option<String>,
+        /// Passed on to the queue's; `cargo xtask soak queue --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check licenses, bans and sources of the dependencies
     Deny,
     /// Everything that must pass before a change lands
@@ -60,7 +66,12 @@ fn main() -> Result<()> {
         Task::Docs => ci::docs(),
         Task::Bench { name, json, quick } => bench(&name, json, quick),
         Task::Conformance => conformance::run(),
-        Task::Soak => soak(),
+        Task::Soak { name, arguments } => match name.as_deref() {
+            None => soak_queue(&[]).and_then(|()| soak_demo()),
+            Some("queue") => soak_queue(&arguments),
+            Some("demo") => soak_demo(),
+            Some(other) => bail!("no soak is called {other:?}: there are demo and queue"),
+        },
         Task::Deny => ci::deny(),
         Task::Ci => ci::run(),
     }
@@ -97,7 +108,14 @@ fn bench(name: &str, json: bool, quick: bool) -> Result<()> {
     bench.run()
 }
 
-fn soak() -> Result<()> {
+/// A thousand consumers killed and a thousand stopped, as processes.
+fn soak_queue(arguments: &[String]) -> Result<()> {
+    cargo(["run", "--quiet", "--package", "bluegreen-tests", "--bin", "queue-soak", "--"])
+        .args(arguments)
+        .run()
+}
+
+fn soak_demo() -> Result<()> {
     postgres::ensure()?;
     cargo(["test", "--no-fail-fast"]).args(ci::ORDINARY).env("PROPTEST_CASES", "5000").run()?;
     for fault in ["errors", "latency", "none", "both-colors", "no-metrics"] {

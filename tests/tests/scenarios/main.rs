@@ -5,4 +5,5 @@ mod items_follow_a_release;
 mod orders_copied;
 mod orders_flow;
 mod orders_stop;
+mod queue_soak;
 mod rollback_strands_nothing;
