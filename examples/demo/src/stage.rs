@@ -16,8 +16,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use bluegreen::proxy::{Proxy, ProxyConfig};
 use bluegreen::state::FileStore;
 use bluegreen::{
-    ByColor, Color, Deployment, FollowConfig, Following, Release, ServiceIdentity, ServiceKey,
-    Stop, Stopper, update,
+    ByColor, Color, Deployment, FollowConfig, Following, Reads, Release, ServiceIdentity,
+    ServiceKey, Stop, Stopper, update,
 };
 use bluegreen_local::World;
 use bluegreen_local::postgres::Postgres;
@@ -88,7 +88,11 @@ impl Stage {
 
         let me =
             ServiceIdentity::new(service.clone(), Color::Blue, Release::new("proxy")?, "proxy");
-        let config = FollowConfig::default().with_interval(FOLLOW).with_seed(1);
+        // It reads no messages, and must hold nobody back who writes a newer one.
+        let reads = ["1.0", "2.0"].iter().try_fold(Reads::default(), |reads, version| {
+            Ok::<_, anyhow::Error>(reads.with("OrderPlaced", version.parse()?))
+        })?;
+        let config = FollowConfig::default().with_interval(FOLLOW).with_reads(reads).with_seed(1);
         let (following, follower) = Following::new(store.clone(), me, config)?;
         drivers.spawn(ignore(follower.run(stop.clone())));
         let (proxy, driver) = Proxy::new(following, ProxyConfig::default())?;

@@ -48,7 +48,7 @@ async fn serve() -> Result<ShutdownReport> {
     let (sqs, dynamodb) = (aws_sdk_sqs::Client::new(&aws), aws_sdk_dynamodb::Client::new(&aws));
     let cloudwatch = aws_sdk_cloudwatch::Client::new(&aws);
     let database = settings.connect_database()?;
-    let queues = settings::find_queues(&sqs, &me.key).await?;
+    let queues = settings.find_queues(&sqs, &me.key).await?;
     orders::prepare_schema(&database, contracts).await?;
 
     // The deployment, which all that follows obeys.
@@ -69,17 +69,18 @@ async fn serve() -> Result<ShutdownReport> {
         items: Table::new(dynamodb.clone(), &settings.table, &me, items)?,
         producer: Producer::new(
             sqs.clone(),
-            queues.orders(),
+            queues.orders.clone(),
             following.clone(),
             me.color,
-            ProducerConfig::default(),
+            ProducerConfig::default().with_write_gate(messages::write_gate(roster.clone())?),
         )?,
     };
 
     // Its own color's queue, and the other's once that color is gone for good.
-    let own = Subscription::own(&queues.orders(), me.color, &queues.dead_letters);
+    let own = Subscription::own(&queues.orders, me.color, &queues.dead_letters);
+    let own_queue = SqsProbe::new(sqs.clone(), own.url());
     let dead_letters = &queues.dead_letters;
-    let adopted = Subscription::adopted(&queues.orders(), me.color, dead_letters, roster);
+    let adopted = Subscription::adopted(&queues.orders, me.color, dead_letters, roster);
     for queue in [Some(own), adopted].into_iter().flatten() {
         let name = format!("consumer of {}", queue.url());
         let dispatch = orders.dispatch()?;
@@ -95,7 +96,6 @@ async fn serve() -> Result<ShutdownReport> {
     metrics.install()?;
 
     let table = DynamoProbe::new(dynamodb, &settings.table).key("PK", "health").key("SK", "health");
-    let own_queue = SqsProbe::new(sqs, queues.urls.get(me.color));
     let pool = database.clone();
     let connect = move || {
         let database = database.clone();

@@ -1,8 +1,8 @@
 //! What an order says to others, in the versions that the releases of this service speak.
 
 use bluegreen::items::Schema;
-use bluegreen::queue::Message;
-use bluegreen::{ContractVersion, Reads, Release};
+use bluegreen::queue::{Message, WriteGate, WriteGateError};
+use bluegreen::{ContractVersion, Reads, Release, Roster};
 use serde::{Deserialize, Serialize};
 
 use crate::orders::Order;
@@ -71,4 +71,17 @@ impl From<OrderPlacedV1> for OrderPlacedV2 {
     fn from(old: OrderPlacedV1) -> Self {
         Self { id: old.id, cents: old.amount_cents, currency: "EUR".to_owned() }
     }
+}
+
+/// Version 2 is written once every living task, and every color that may be asked back, reads it.
+pub fn write_gate(roster: Roster) -> Result<WriteGate, WriteGateError> {
+    let (id, currency) = (String::new(), "EUR".to_owned());
+    let sample = OrderPlacedV2 { id, cents: 1, currency };
+    WriteGate::builder(roster)
+        .newest::<OrderPlacedV2>()
+        .step_down(&sample, &["cents", "currency"], |new: OrderPlacedV2| match &*new.currency {
+            "EUR" => Ok(OrderPlacedV1 { id: new.id, amount_cents: new.cents }),
+            other => Err(format!("version 1 knows no {other}").into()),
+        })
+        .build()
 }

@@ -18,12 +18,15 @@ pub struct Settings {
     database: String,
     /// Where the deployment is kept: `BLUEGREEN_STORE`, dynamodb:bluegreen where missing.
     store: StoreAddress,
+    /// `QUEUE_MODE=shared` lets both colors share the queue `orders`, by permits; each has a queue of
+    /// its own otherwise.
+    shares_queue: bool,
     /// `METRICS_RESOLUTION=second` publishes metrics every second instead of every minute.
     fine_metrics: bool,
 }
 
 pub struct FoundQueues {
-    pub urls: ByColor<String>,
+    pub orders: Queues,
     pub dead_letters: String,
 }
 
@@ -37,6 +40,7 @@ impl Settings {
             table: required("DD_TABLE_NAME")?,
             database: required("DB_CONNECTION")?,
             store: store.parse().context("BLUEGREEN_STORE")?,
+            shares_queue: variable("QUEUE_MODE").as_deref() == Some("shared"),
             fine_metrics: variable("METRICS_RESOLUTION").as_deref() == Some("second"),
         })
     }
@@ -64,25 +68,26 @@ impl Settings {
         let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1);
         Ok(pool.wait_timeout(wait).create_timeout(wait).build()?)
     }
-}
 
-/// The queues `orders`, `orders-green` and `orders-dead`, behind the stage where there is one.
-pub async fn find_queues(sqs: &aws_sdk_sqs::Client, service: &ServiceKey) -> Result<FoundQueues> {
-    let find = async |name: String| -> Result<String> {
-        let found = sqs.get_queue_url().queue_name(&name).send().await;
-        let url = found.with_context(|| format!("queue {name}"))?.queue_url;
-        url.with_context(|| format!("queue {name} has no URL"))
-    };
-    let (orders, dead) =
-        (QueueNames::new(service, "orders")?, QueueNames::new(service, "orders-dead")?);
-    let blue = find(orders.of(Color::Blue).to_owned()).await?;
-    let green = find(orders.of(Color::Green).to_owned()).await?;
-    let dead_letters = find(dead.shared().to_owned()).await?;
-    Ok(FoundQueues { urls: ByColor { blue, green }, dead_letters })
-}
-
-impl FoundQueues {
-    pub fn orders(&self) -> Queues {
-        Queues::Separate(self.urls.clone())
+    /// The queues `orders`, `orders-green` and `orders-dead`, behind the stage where there is one.
+    pub async fn find_queues(
+        &self,
+        sqs: &aws_sdk_sqs::Client,
+        service: &ServiceKey,
+    ) -> Result<FoundQueues> {
+        let find = async |name: &str| -> Result<String> {
+            let found = sqs.get_queue_url().queue_name(name).send().await;
+            let url = found.with_context(|| format!("queue {name}"))?.queue_url;
+            url.with_context(|| format!("queue {name} has no URL"))
+        };
+        let names = QueueNames::new(service, "orders")?;
+        let dead_letters = find(QueueNames::new(service, "orders-dead")?.shared()).await?;
+        let blue = find(names.of(Color::Blue)).await?;
+        let orders = if self.shares_queue {
+            Queues::Shared(blue)
+        } else {
+            Queues::Separate(ByColor { blue, green: find(names.of(Color::Green)).await? })
+        };
+        Ok(FoundQueues { orders, dead_letters })
     }
 }
