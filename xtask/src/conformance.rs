@@ -34,7 +34,7 @@ const EMULATORS: [Emulator; 2] = [
         // Its transactions lose updates of several writers.
         items: "items_alone_",
         // Its FIFO queues repeat messages under another identifier.
-        queues: "queue_standard_",
+        queues: "elsewhere::queue_standard_",
         start: |bin, port| {
             Run::new(bin.join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()])
         },
@@ -43,7 +43,7 @@ const EMULATORS: [Emulator; 2] = [
         name: "MiniStack 1.5.33",
         services: &["sqs", "dynamodb", "cloudwatch", "elbv2"],
         items: "items_",
-        queues: "queue_",
+        queues: "elsewhere::queue_",
         start: |bin, port| {
             Run::new(bin.join("ministack"))
                 .env("BIND_HOST", "127.0.0.1")
@@ -62,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
     let mut table = Table::new();
     record(&mut table, "bluegreen-local", &suite(&[], "")?);
     record(&mut table, "bluegreen-local", &items(None, "items_")?);
-    record(&mut table, "bluegreen-local", &queues(None, "queue_")?);
+    record(&mut table, "bluegreen-local", &queues(None, "elsewhere::queue_")?);
     for emulator in &EMULATORS {
         let port = free_port()?;
         let server = Server((emulator.start)(&bin, port).spawn()?);
