@@ -24,6 +24,9 @@ struct Arguments {
     /// Fewer repetitions
     #[arg(long)]
     quick: bool,
+    /// What a client of the queue's bench is asked to be
+    #[arg(long, hide = true)]
+    queue_client: Option<String>,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -34,7 +37,10 @@ struct Arguments {
 /// # Errors
 /// When a bench cannot run, no bench has that name, or a gate is missed.
 pub fn main() -> Result<()> {
-    let Arguments { name, json, quick, bench: _ } = Arguments::parse();
+    let Arguments { name, json, quick, queue_client, bench: _ } = Arguments::parse();
+    if let Some(who) = queue_client {
+        return queue::client(&who);
+    }
     let (printer, rounds) = (Printer::new(json), if quick { 3 } else { 11 });
     let printer = &printer;
     match name.as_str() {

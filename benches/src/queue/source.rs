@@ -16,6 +16,18 @@ use tokio::time::Instant;
 /// The article's envelope around an order of five items; nothing follows its end.
 const BODY: &str = r#"{\"version\":\"1.0\",\"type\":\"OrderPlaced\",\"payload\":{\"order\":\"4711\",\"items\":[{\"sku\":\"A-1\",\"count\":1,\"cents\":1999},{\"sku\":\"B-2\",\"count\":2,\"cents\":499},{\"sku\":\"C-3\",\"count\":1,\"cents\":12900},{\"sku\":\"D-4\",\"count\":7,\"cents\":150},{\"sku\":\"E-5\",\"count\":3,\"cents\":2500}]},\"timestamp\":\"2026-11-22T10:00:00Z\",\"id\":\"0123456789abcdef0123456789abcdef\",\"color\":\"blue\",\"revision\":7}"#;
 
+const HANDLE: &str = "AQEB-a-handle-as-long-as-they-are";
+
+/// The body as it is within the reply.
+pub(super) fn body() -> String {
+    BODY.replace('\\', "")
+}
+
+/// What a message has itself: its body, its receipt handle and its id.
+pub(super) fn own_bytes() -> usize {
+    body().len() + HANDLE.len() + "0".len()
+}
+
 /// So many messages, and then none.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -27,14 +39,23 @@ struct State {
     begun: Instant,
     left: AtomicU32,
     calls: AtomicU64,
+    /// Calls that change visibilities, and entries of them.
+    hides: AtomicU64,
+    hidden: AtomicU64,
     /// When the last receive was answered, in nanoseconds since the start.
     answered: AtomicU64,
 }
 
 impl Source {
     pub(super) fn of(messages: u32) -> Self {
-        let (left, calls) = (AtomicU32::new(messages), AtomicU64::new(0));
-        let state = State { begun: Instant::now(), left, calls, answered: AtomicU64::new(0) };
+        let state = State {
+            begun: Instant::now(),
+            left: AtomicU32::new(messages),
+            calls: AtomicU64::new(0),
+            hides: AtomicU64::new(0),
+            hidden: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        };
         Self { state: Arc::new(state) }
     }
 
@@ -52,6 +73,23 @@ impl Source {
         self.state.calls.load(Ordering::Relaxed)
     }
 
+    /// Calls that change visibilities.
+    pub(super) fn hides(&self) -> u64 {
+        self.state.hides.load(Ordering::Relaxed)
+    }
+
+    /// Visibilities that were changed.
+    pub(super) fn hidden(&self) -> u64 {
+        self.state.hidden.load(Ordering::Relaxed)
+    }
+
+    fn count_hide(&self, request: &HttpRequest) {
+        let body = request.body().bytes().unwrap_or_default();
+        let entries = body.windows(ENTRY.len()).filter(|window| *window == ENTRY).count();
+        self.state.hides.fetch_add(1, Ordering::Relaxed);
+        self.state.hidden.fetch_add(u64::try_from(entries).unwrap_or_default(), Ordering::Relaxed);
+    }
+
     /// Milliseconds since the last receive was answered.
     pub(super) fn waited(&self) -> f64 {
         let now = nanoseconds(self.state.begun);
@@ -66,11 +104,14 @@ impl Source {
         let take = |left: u32| left.checked_sub(10);
         self.state.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         let message = format!(
-            r#"{{"MessageId":"0","ReceiptHandle":"AQEB-a-handle-as-long-as-they-are","Body":"{BODY}","Attributes":{{"ApproximateReceiveCount":"1","SentTimestamp":"1800000000000"}}}}"#
+            r#"{{"MessageId":"0","ReceiptHandle":"{HANDLE}","Body":"{BODY}","Attributes":{{"ApproximateReceiveCount":"1","SentTimestamp":"1800000000000"}}}}"#
         );
         Some(format!(r#"{{"Messages":[{}]}}"#, vec![message; 10].join(",")))
     }
 }
+
+/// What the body of a call has for each visibility that it changes.
+const ENTRY: &[u8] = b"\"VisibilityTimeout\"";
 
 fn nanoseconds(begun: Instant) -> u64 {
     u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
@@ -96,6 +137,10 @@ impl HttpConnector for Source {
                 // A long poll on an empty queue.
                 None => return HttpConnectorFuture::new(std::future::pending()),
             },
+            "AmazonSQS.ChangeMessageVisibilityBatch" => {
+                self.count_hide(&request);
+                r#"{"Successful":[],"Failed":[]}"#.to_owned()
+            }
             "AmazonSQS.GetQueueAttributes" => r#"{"Attributes":{}}"#.to_owned(),
             _ => r#"{"Successful":[],"Failed":[]}"#.to_owned(),
         };
