@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bluegreen_core::{Backoff, Clock};
 
-use crate::{Bodies, WriteGate};
+use crate::{Bodies, HandOver, WriteGate};
 
 /// The longest time that a message can be hidden, counted from its receive (AWS's limit).
 pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
@@ -60,6 +60,9 @@ pub struct ConsumerConfig {
     pub clock: Clock,
     /// How bodies are read. Default: everything that says its type and version itself.
     pub bodies: Bodies,
+    /// How groups change between two FIFO queues; for those alone. Default: nothing, messages are
+    /// handled whatever the other queue has of their group.
+    pub hand_over: Option<HandOver>,
     /// Seeds jitter; nothing seeds it at random. Default: nothing.
     pub seed: Option<u64>,
 }
@@ -83,6 +86,7 @@ impl Default for ConsumerConfig {
             call_timeout: Duration::from_secs(5),
             clock: Clock::system(),
             bodies: Bodies::default(),
+            hand_over: None,
             seed: None,
         }
     }
@@ -122,6 +126,13 @@ impl ConsumerConfig {
     #[must_use]
     pub fn with_bodies(mut self, bodies: Bodies) -> Self {
         self.bodies = bodies;
+        self
+    }
+
+    /// The same with a [`hand_over`](Self::hand_over).
+    #[must_use]
+    pub fn with_hand_over(mut self, hand_over: HandOver) -> Self {
+        self.hand_over = Some(hand_over);
         self
     }
 
@@ -208,6 +219,9 @@ pub struct ProducerConfig {
     pub capacity: usize,
     /// Which versions of messages are written. Default: none, each is written as it is.
     pub write_gate: Option<WriteGate>,
+    /// How groups change between two FIFO queues; for those alone. Default: nothing, a group does
+    /// not keep its order while the share moves.
+    pub hand_over: Option<HandOver>,
     /// Where the time stamps come from. Default: the system.
     pub clock: Clock,
     /// Seeds the identifiers of messages; nothing seeds them at random. Default: nothing.
@@ -222,6 +236,7 @@ impl Default for ProducerConfig {
             linger: Duration::from_millis(5),
             capacity: 1_000,
             write_gate: None,
+            hand_over: None,
             clock: Clock::system(),
             seed: None,
         }
@@ -241,6 +256,13 @@ impl ProducerConfig {
     #[must_use]
     pub fn with_write_gate(mut self, gate: WriteGate) -> Self {
         self.write_gate = Some(gate);
+        self
+    }
+
+    /// The same with a [`hand_over`](Self::hand_over).
+    #[must_use]
+    pub fn with_hand_over(mut self, hand_over: HandOver) -> Self {
+        self.hand_over = Some(hand_over);
         self
     }
 

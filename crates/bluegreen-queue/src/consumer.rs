@@ -3,6 +3,7 @@ mod decision;
 mod groups;
 mod handlers;
 mod heartbeat;
+mod hold;
 mod leases;
 mod process;
 mod receive;
@@ -22,6 +23,7 @@ use tower_service::Service;
 
 pub use report::ConsumerReport;
 
+use crate::queues::is_fifo;
 use crate::sqs::Sqs;
 use crate::{
     ConfigError, ConsumerConfig, Context, Dispatch, Flow, HandlerError, Outcome, Subscription,
@@ -105,6 +107,14 @@ where
     ) -> Result<(ConsumerHandle, Self), ConfigError> {
         config.check()?;
         subscription.check()?;
+        let subscription = match &config.hand_over {
+            None => subscription,
+            Some(_) if is_fifo(&subscription.url) => subscription.finishing(),
+            hand_over => {
+                let bound = "left out where queues are not FIFO";
+                return Err(ConfigError::new("hand_over", hand_over, bound));
+            }
+        };
         let (pauser, paused) = watch::channel(false);
         let counters = Arc::new(Counters::new(&subscription));
         let handle = ConsumerHandle {

@@ -89,7 +89,7 @@ impl Lease {
         self.0.changed.notify_waiters();
     }
 
-    async fn lost(&self) {
+    pub(crate) async fn lost(&self) {
         let changed = self.0.changed.notified();
         tokio::pin!(changed);
         // Register before looking, or a loss between the two would be missed.

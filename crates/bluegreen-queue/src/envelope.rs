@@ -1,7 +1,7 @@
-mod cloud_event;
+pub(crate) mod cloud_event;
 mod error;
 mod fields;
-mod text;
+pub(crate) mod text;
 mod trace;
 
 use std::time::SystemTime;
@@ -46,6 +46,7 @@ pub struct Envelope {
     color: Option<Color>,
     revision: Option<Revision>,
     trace: Option<TraceContext>,
+    after: Option<String>,
     others: Others,
 }
 
@@ -98,6 +99,7 @@ impl Envelope {
             color: None,
             revision: None,
             trace: None,
+            after: None,
             others: Others::default(),
         }
     }
@@ -133,6 +135,13 @@ impl Envelope {
             self.others.remove(field);
         }
         self.trace = Some(trace);
+        self
+    }
+
+    /// The same, to be handled after a marker in another queue.
+    pub(crate) fn with_after(mut self, marker: impl Into<String>) -> Self {
+        self.forget(text::AFTER, cloud_event::AFTER);
+        self.after = Some(marker.into());
         self
     }
 
@@ -192,6 +201,11 @@ impl Envelope {
         self.trace.as_ref()
     }
 
+    /// The marker in another queue that has to be handled before.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
     /// A field that this library does not know, as JSON text. Also an `id`, `color` or `revision`
     /// that means something else: only the four fields of every envelope are strict.
     #[must_use]
@@ -219,7 +233,8 @@ impl PartialEq for Envelope {
         (self.form, self.version, &self.kind, self.payload(), self.timestamp)
             == (other.form, other.version, &other.kind, other.payload(), other.timestamp)
             && (&self.id, self.color, self.revision) == (&other.id, other.color, other.revision)
-            && (&self.trace, &self.others) == (&other.trace, &other.others)
+            && (&self.trace, &self.after, &self.others)
+                == (&other.trace, &other.after, &other.others)
     }
 }
 

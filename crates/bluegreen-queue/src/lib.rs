@@ -11,6 +11,7 @@ mod draft;
 mod drained;
 mod envelope;
 mod gate;
+mod hand_over;
 #[cfg(feature = "dynamodb")]
 mod idempotency;
 mod message;
@@ -34,6 +35,7 @@ pub use draft::Draft;
 pub use drained::{Depth, DrainConfig, DrainError, Drained, drained};
 pub use envelope::{Envelope, EnvelopeError, TraceContext};
 pub use gate::{Flow, QueueSide, gate};
+pub use hand_over::HandOver;
 #[cfg(feature = "dynamodb")]
 pub use idempotency::{Idempotency, IdempotencyConfig, Idempotent};
 pub use message::Message;

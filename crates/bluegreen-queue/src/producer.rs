@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision};
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::courier::Posted;
+use crate::hand_over::{Left, Marker, Sides};
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Sqs};
@@ -31,6 +33,17 @@ struct Inner {
     color: Color,
     config: ProducerConfig,
     random: Mutex<fastrand::Rng>,
+    /// Where groups are that are handed over between two queues.
+    sides: Option<Mutex<Sides>>,
+}
+
+/// Where a message goes.
+struct Place {
+    /// The color whose queue it is; nothing for the shared one.
+    color: Option<Color>,
+    /// The marker in the queue that its group has left.
+    after: Option<Arc<Marker>>,
+    known: Option<Arc<Deployment>>,
 }
 
 /// How messages leave.
@@ -100,13 +113,24 @@ impl Producer {
         queues.check()?;
         let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let random = Mutex::new(random);
-        Ok(Self { inner: Arc::new(Inner { way, queues, following, color, config, random }) })
+        let sides = match (&config.hand_over, &queues) {
+            (Some(_), _) if !is_fifo(queues.url(None)) => {
+                let bound = "left out where queues are not FIFO";
+                return Err(ConfigError::new("hand_over", &config.hand_over, bound));
+            }
+            (Some(hand_over), Queues::Separate(_)) => {
+                Some(Mutex::new(Sides::new(color, hand_over.backlog)))
+            }
+            _ => None,
+        };
+        Ok(Self { inner: Arc::new(Inner { way, queues, following, color, config, random, sides }) })
     }
 
     /// Sends a message, in the version that the [write gate](crate::WriteGate) allows. With a
     /// queue for each color, `key` [decides](crate::route) between them: messages of one key go to
     /// the same color as long as the share does. While no deployment is known that is the
-    /// producer's own color. On FIFO queues the key is also the message group.
+    /// producer's own color. On FIFO queues the key is also the message group, which is
+    /// [handed over](crate::HandOver) when it changes to the other color's queue.
     ///
     /// The envelope says the color of the sender, the revision it follows, and a random
     /// identifier, which is the deduplication id on FIFO queues.
@@ -137,17 +161,13 @@ impl Producer {
         attributes: Attributes,
     ) -> Result<Sent, SendError> {
         let inner = &self.inner;
-        let known = inner.following.current();
-        let color = match &inner.queues {
-            Queues::Shared(_) => None,
-            Queues::Separate(_) => {
-                let phase = known.as_ref().map(|known| known.phase());
-                Some(route(phase, inner.color, key.as_bytes()))
-            }
-        };
         let id = id.unwrap_or_else(|| self.id());
-        let fifo = is_fifo(inner.queues.url(color)).then(|| fifo(key, &id)).transpose()?;
+        let fifo = is_fifo(inner.queues.url(None)).then(|| fifo(key, &id)).transpose()?;
+        let Place { color, after, known } = self.place(key).await?;
         let mut envelope = self.envelope(message, id, known.as_deref())?;
+        if let Some(after) = after {
+            envelope = envelope.with_after(&*after.id);
+        }
         if let Some(trace) = trace {
             envelope = envelope.with_trace(trace);
         }
@@ -157,11 +177,88 @@ impl Producer {
         if size > limit {
             return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
         }
-        let message_id = match &inner.way {
-            Way::Direct(sqs) => sqs.send(inner.queues.url(color), outgoing).await?,
-            Way::Posted(post) => self.post(post, color, outgoing).await?,
-        };
+        let message_id = self.go(color, outgoing).await?;
         Ok(Sent { message_id, color, version })
+    }
+
+    async fn go(&self, color: Option<Color>, outgoing: Outgoing) -> Result<String, SendError> {
+        match &self.inner.way {
+            Way::Direct(sqs) => Ok(sqs.send(self.inner.queues.url(color), outgoing).await?),
+            Way::Posted(post) => self.post(post, color, outgoing).await,
+        }
+    }
+
+    /// Where a message of that key goes now; its group has been handed over by then.
+    async fn place(&self, key: &str) -> Result<Place, SendError> {
+        let inner = &self.inner;
+        loop {
+            let known = inner.following.current();
+            let (color, after) = match (&inner.queues, &inner.sides) {
+                (Queues::Shared(_), _) => return Ok(Place { color: None, after: None, known }),
+                (Queues::Separate(_), None) => {
+                    let phase = known.as_ref().map(|known| known.phase());
+                    (route(phase, inner.color, key.as_bytes()), None)
+                }
+                (Queues::Separate(_), Some(sides)) => {
+                    let mut sides = sides.lock().unwrap_or_else(PoisonError::into_inner);
+                    sides.side(known.as_deref(), key, Instant::now(), || self.id())
+                }
+            };
+            if let (Some(marker), Some(known)) = (&after, &known)
+                && !marker.sent.initialized()
+            {
+                self.leave(key, color.other(), marker, known).await?;
+                // Whoever waited for this process to follow it does not wait for sends by the
+                // revision before.
+                if self.revision() != Some(known.revision()) {
+                    continue;
+                }
+            }
+            return Ok(Place { color: Some(color), after, known });
+        }
+    }
+
+    /// Sends the marker of a group, its last message in the queue that it leaves.
+    async fn leave(
+        &self,
+        group: &str,
+        color: Color,
+        marker: &Marker,
+        known: &Deployment,
+    ) -> Result<(), SendError> {
+        let config = &self.inner.config;
+        if let Some(barrier) = config.hand_over.as_ref().and_then(|one| one.barrier.as_ref()) {
+            barrier.pass(known.revision(), self.longest_send()).await;
+            if self.revision() != Some(known.revision()) {
+                return Ok(());
+            }
+        }
+        let send = async || {
+            let left = Left { marker: marker.id.clone() };
+            let envelope = Envelope::new(&left, config.clock.now())?
+                .with_id(&*marker.id)
+                .with_color(self.inner.color)
+                .with_revision(known.revision());
+            let fifo = Some(fifo(group, &marker.id)?);
+            let body = envelope.to_string();
+            let outgoing = Outgoing { body, attributes: Attributes::default(), fifo };
+            self.go(Some(color), outgoing).await.map(drop)
+        };
+        // Of several who send at once one does it, and the others wait for it.
+        marker.sent.get_or_try_init(send).await.copied()
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.inner.following.current().map(|known| known.revision())
+    }
+
+    /// For so long a send may be on its way after it was decided where to.
+    fn longest_send(&self) -> Duration {
+        let config = &self.inner.config;
+        match &self.inner.way {
+            Way::Direct(_) => config.call_timeout,
+            Way::Posted(_) => posting(config),
+        }
     }
 
     /// Hands a message to the courier and waits for its word.
@@ -172,18 +269,14 @@ impl Producer {
         outgoing: Outgoing,
     ) -> Result<String, SendError> {
         let (answer, told) = oneshot::channel();
-        let limit = self.inner.config.call_timeout;
+        let (limit, longest) = (self.inner.config.call_timeout, posting(&self.inner.config));
         let posting = async {
             let room = post.reserve().await.map_err(|_| SendError::Stopped)?;
             let until = Instant::now() + limit;
             room.send(Posted { color, outgoing, answer, until, tries: 0 });
             told.await.unwrap_or(Err(SendError::Stopped))
         };
-        // The last try may begin just before its time is over, and a courier that is never run
-        // must not make anybody wait for ever.
-        match timeout(limit.saturating_mul(2).saturating_add(self.inner.config.linger), posting)
-            .await
-        {
+        match timeout(longest, posting).await {
             Ok(told) => told,
             Err(elapsed) => Err(SendError::Failed { source: elapsed.into(), retryable: true }),
         }
@@ -215,6 +308,12 @@ impl Producer {
         let mut random = self.inner.random.lock().unwrap_or_else(PoisonError::into_inner);
         format!("{:032x}", random.u128(..))
     }
+}
+
+/// How long a message may take by a courier: the last try may begin just before its time is over,
+/// and a courier that is never run must not make anybody wait for ever.
+const fn posting(config: &ProducerConfig) -> Duration {
+    config.call_timeout.saturating_mul(2).saturating_add(config.linger)
 }
 
 /// Group and deduplication id. AWS takes 1 to 128 letters, digits and punctuation as a group.

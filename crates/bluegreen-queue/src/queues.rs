@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bluegreen_core::{ByColor, Color, Phase, Roster};
+use bluegreen_core::{ByColor, Color, Phase, Role, Roster};
 
 use crate::{ConfigError, Flow, QueueSide, gate};
 
@@ -30,7 +31,8 @@ impl Queues {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let is_sane = match self {
             Self::Separate(ByColor { blue, green }) => {
-                !blue.is_empty() && !green.is_empty() && blue != green
+                let alike = is_fifo(blue) == is_fifo(green);
+                !blue.is_empty() && !green.is_empty() && blue != green && alike
             }
             Self::Shared(url) => !url.is_empty(),
         };
@@ -39,7 +41,11 @@ impl Queues {
 }
 
 fn not_queues(found: &dyn fmt::Debug) -> ConfigError {
-    ConfigError::new("queues", found, "the URLs of queues, two different ones where separate")
+    ConfigError::new(
+        "queues",
+        found,
+        "the URLs of queues, two different ones of one kind where separate",
+    )
 }
 
 /// Which queue a consumer reads, and where it sends what it does not handle itself.
@@ -65,6 +71,8 @@ pub struct Subscription {
     pub(crate) dead_letters: Arc<str>,
     /// Who lives, where that decides.
     pub(crate) roster: Option<Roster>,
+    /// Where groups are handed over: whether this process has served in this shift.
+    has_served: Option<Arc<AtomicBool>>,
 }
 
 impl Subscription {
@@ -79,7 +87,7 @@ impl Subscription {
             Queues::Shared(url) => (QueueSide::Shared, url, None),
         };
         let (url, dead_letters) = (url.as_str().into(), dead_letters.into());
-        Self { color, side, url, other, dead_letters, roster: None }
+        Self { color, side, url, other, dead_letters, roster: None, has_served: None }
     }
 
     /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone
@@ -102,17 +110,43 @@ impl Subscription {
                 other: None,
                 dead_letters: dead_letters.into(),
                 roster: Some(roster),
+                has_served: None,
             }),
             Queues::Shared(_) => None,
         }
+    }
+
+    /// The same for groups that are handed over: they wait for what a candidate has left in its
+    /// queue, so it finishes it when its share is back at zero.
+    pub(crate) fn finishing(mut self) -> Self {
+        self.has_served = Some(Arc::default());
+        self
     }
 
     /// How much may be taken now.
     pub(crate) fn flow(&self, phase: Option<Phase>) -> Flow {
         match gate(phase, self.color, self.side) {
             Flow::Open if self.side == QueueSide::Other && !self.is_left() => Flow::Closed,
+            Flow::Closed if self.side == QueueSide::Own && self.has_served(phase) => Flow::Open,
+            Flow::Open => {
+                self.has_served(phase);
+                Flow::Open
+            }
             flow => flow,
         }
+    }
+
+    /// Whether this process has seen its color serve as the candidate of this shift; remembers it.
+    fn has_served(&self, phase: Option<Phase>) -> bool {
+        let Some((has_served, phase)) = self.has_served.as_ref().zip(phase) else {
+            return false;
+        };
+        if phase.role(self.color) != Role::Candidate {
+            has_served.store(false, Ordering::Relaxed);
+        } else if !phase.weight(self.color).is_zero() {
+            has_served.store(true, Ordering::Relaxed);
+        }
+        has_served.load(Ordering::Relaxed)
     }
 
     /// Whether no process of the other color lives. Nobody knows before the first look.

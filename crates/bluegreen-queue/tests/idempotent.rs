@@ -14,7 +14,7 @@ use tower_layer::Layer;
 
 use crate::shop::{Log, Shop, on, order, seconds};
 
-async fn table(shop: &Shop) {
+pub(crate) async fn table(shop: &Shop) {
     let create = shop.world.dynamodb().create_table().table_name("handled");
     let id = AttributeDefinition::builder().attribute_name("id");
     let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);

@@ -16,6 +16,7 @@ mod ending;
 mod failures;
 mod fifo;
 mod gates;
+mod hand_over;
 #[cfg(feature = "dynamodb")]
 mod idempotent;
 mod leases;

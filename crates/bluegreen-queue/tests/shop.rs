@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue, QueueAttributeName};
 use bluegreen_core::{
-    ByColor, Clock, Color, ContractVersion, Deployment, Following, Release, ServiceKey, Share,
-    Stop, Stopper,
+    ByColor, Clock, ContractVersion, Deployment, Following, Release, ServiceKey, Share, Stop,
+    Stopper,
 };
 use bluegreen_local::{Calls, Service, World};
 use bluegreen_queue::{
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 pub(crate) use Color::{Blue, Green};
+pub(crate) use bluegreen_core::Color;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -93,6 +94,13 @@ impl Shop {
             call = call.message_attributes(format!("a{n}"), value.build().unwrap());
         }
         call.message_body(body).send().await.unwrap().message_id.unwrap()
+    }
+
+    /// Sends a body to a group of a FIFO queue.
+    pub(crate) async fn put_group(&self, url: &str, group: &str, body: &str) {
+        let call = self.world.sqs_as("observer").send_message().queue_url(url).message_body(body);
+        let id = format!("{:032x}", fastrand::u128(..));
+        call.message_group_id(group).message_deduplication_id(id).send().await.unwrap();
     }
 
     pub(crate) async fn put_orders(&self, url: &str, many: usize) {

@@ -32,6 +32,11 @@ impl<T> Groups<T> {
         }
     }
 
+    /// How many wait in that group.
+    pub(super) fn behind(&self, group: &str) -> usize {
+        self.waiting.get(group).map_or(0, VecDeque::len)
+    }
+
     /// A message of the group is settled for good; answers the next one.
     pub(super) fn advance(&mut self, group: &str) -> Option<T> {
         let next = self.waiting.get_mut(group)?.pop_front();

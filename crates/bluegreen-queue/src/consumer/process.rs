@@ -12,10 +12,16 @@ use tower_service::Service;
 use super::decision::{Decision, Facts, Rules};
 use super::report::{Count, Counters};
 use crate::context::Lease;
+use crate::envelope::cloud_event;
+use crate::envelope::text::AFTER;
+use crate::hand_over::Left;
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Received, Sqs};
-use crate::{Bodies, ConsumerConfig, Context, HandlerError, Outcome, Parked, Subscription};
+use crate::{
+    Bodies, ConsumerConfig, Context, Envelope, HandOver, HandlerError, Message, Outcome, Parked,
+    Subscription,
+};
 
 /// What all messages of a consumer share.
 #[derive(Debug)]
@@ -26,6 +32,7 @@ pub(super) struct Worker {
     rules: Rules,
     bodies: Bodies,
     redrive: Mutex<Redrive>,
+    hand_over: Option<HandOver>,
 }
 
 /// What the redrive policy of the queue allows, and when that was asked.
@@ -68,6 +75,7 @@ impl Worker {
             rules,
             bodies: config.bodies.clone(),
             redrive: Mutex::default(),
+            hand_over: config.hand_over.clone(),
         }
     }
 
@@ -102,6 +110,10 @@ impl Worker {
     where
         S: Service<Context, Response = Outcome, Error = HandlerError>,
     {
+        if let Some(marker) = self.left(&message) {
+            let (count, settlement) = Box::pin(self.write_down(marker, &message, entropy)).await;
+            return Finished { id: message.id, count, settlement };
+        }
         let answer = match self.bodies.read(&message.body, message.sent) {
             Ok(envelope) => {
                 let context =
@@ -141,6 +153,44 @@ impl Worker {
             }
         };
         Finished { id: message.id, count, settlement }
+    }
+
+    /// The envelope of a message that may have to do with a hand-over, which few have.
+    pub(super) fn hands_over(&self, message: &Received) -> Option<Envelope> {
+        self.hand_over.as_ref()?;
+        let may =
+            [AFTER, cloud_event::AFTER, Left::TYPE].iter().any(|it| message.body.contains(it));
+        may.then(|| self.bodies.read(&message.body, message.sent).ok()).flatten()
+    }
+
+    /// The marker that a message is.
+    fn left(&self, message: &Received) -> Option<String> {
+        let envelope = self.hands_over(message).filter(|envelope| envelope.kind() == Left::TYPE)?;
+        Left::VERSION
+            .reads(envelope.version())
+            .then(|| envelope.read::<Left>().ok())?
+            .map(|left| left.marker)
+    }
+
+    /// Writes a marker down: all of its group that was sent here before is handled.
+    async fn write_down(
+        &self,
+        marker: String,
+        message: &Received,
+        entropy: u64,
+    ) -> (Count, Settlement) {
+        let Some(hand_over) = &self.hand_over else {
+            return (Count::Failed, Settlement::Hide(Duration::ZERO));
+        };
+        match hand_over.write(marker).await {
+            Ok(()) => (Count::HandedOver, Settlement::Delete),
+            Err(error) => {
+                tracing::warn!(message = %message.id, %error, "a marker cannot be written down");
+                let (receive_count, last_receive) = (message.receive_count, None);
+                let facts = Facts { receive_count, passes: 0, last_receive };
+                (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy)))
+            }
+        }
     }
 
     /// Parks a message for a reason, or passes it on where there is none. Where it cannot be sent

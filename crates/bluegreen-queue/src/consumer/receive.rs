@@ -141,6 +141,7 @@ where
     /// Opens receives while there is wish and room for them, and ends those that nobody wants.
     pub(super) fn poll(&mut self, now: Instant) {
         let allowance = self.allow(now);
+        self.start_ready(allowance.permits);
         self.receiver.end(allowance.permits > 0, now, self.config.poll_grace);
         self.receiver.earliest = None;
         while self.is_due(allowance, now) {
@@ -175,8 +176,19 @@ where
 
     /// How many messages more may come.
     fn room(&self, allowance: Allowance) -> u32 {
-        let taken = count(self.leases.len()).saturating_add(self.receiver.reserved());
+        let taken = self.in_hand().saturating_add(self.receiver.reserved());
         allowance.permits.saturating_sub(taken)
+    }
+
+    /// How many messages take permits: all that are here but those kept for another queue's sake.
+    pub(super) fn in_hand(&self) -> u32 {
+        let all = count(self.leases.len());
+        match &self.config.hand_over {
+            Some(hand_over) if !self.holds.is_empty() => {
+                all.saturating_sub(count(self.holds.len(&self.groups)).min(hand_over.max_held))
+            }
+            _ => all,
+        }
     }
 
     /// What this consumer may have in hand now.
@@ -276,7 +288,7 @@ where
             let slot = self.next_slot;
             self.next_slot += 1;
             let lease = self.leases.begin(slot, std::mem::take(&mut message.handle), now);
-            if count(self.leases.len()) > allowed {
+            if self.in_hand() > allowed {
                 self.release(slot, now);
             } else {
                 self.admit(Waiting { slot, message, lease });
@@ -291,7 +303,7 @@ where
             None => Some(waiting),
         };
         if let Some(ready) = ready {
-            self.start(ready);
+            self.begin(ready);
         }
     }
 

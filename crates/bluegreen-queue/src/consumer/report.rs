@@ -57,6 +57,10 @@ counters! {
     Passed passed,
     /// Messages that were left in the queue for the other color.
     Awaited awaited,
+    /// Messages that were kept until their group had [left](crate::HandOver) the other color's queue.
+    Held held,
+    /// Groups that have left this queue, as far as their markers were handled.
+    HandedOver handed_over,
     /// Messages that were shown again at once, unhandled: at a stop, when the gate closed, or
     /// behind a failed one of their FIFO group. Only those that SQS has confirmed.
     Released released,

@@ -8,6 +8,7 @@ use bluegreen_core::{Following, Stop};
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -15,6 +16,7 @@ use super::batch::Batch;
 use super::groups::Groups;
 use super::handlers::{Ended, Handlers};
 use super::heartbeat::Extended;
+use super::hold::{Asked, Holds};
 use super::leases::Leases;
 use super::process::{Finished, Settlement, Worker};
 use super::receive::{Polled, Receiver};
@@ -43,6 +45,7 @@ pub(super) struct Running<S> {
     pub(super) handlers: Handlers,
     pub(super) leases: Leases,
     pub(super) groups: Groups<Waiting>,
+    pub(super) holds: Holds,
     pub(super) deletes: Batch<Entry>,
     pub(super) hides: Batch<Entry>,
     /// The slots of extensions under way, with the hide that waits for the answer: overtaken, it
@@ -89,6 +92,7 @@ enum Wake {
     Polled(Polled),
     Answered(Answered),
     Ended(Ended),
+    Asked(Result<Asked, JoinError>),
     /// Time has come for something, or the deployment or the pause has changed.
     Look,
 }
@@ -120,6 +124,7 @@ where
             random,
             handlers: Handlers::new(),
             groups: Groups::default(),
+            holds: Holds::default(),
             calls: FuturesUnordered::new(),
             unconfirmed: 0,
             next_slot: 0,
@@ -145,6 +150,7 @@ where
                 Wake::Answered(Answered::Hidden(settled)) => self.hidden(settled),
                 Wake::Answered(Answered::Extended(extended)) => self.extended(extended),
                 Wake::Ended(ended) => self.ended_all(ended, Instant::now()),
+                Wake::Asked(asked) => self.asked(asked),
                 Wake::Look => {}
             }
         }
@@ -168,6 +174,9 @@ where
         }
         if let Poll::Ready(Some(answered)) = Pin::new(&mut self.calls).poll_next(task) {
             return Poll::Ready(Wake::Answered(answered));
+        }
+        if let Poll::Ready(Some(asked)) = self.holds.asking.poll_join_next(task) {
+            return Poll::Ready(Wake::Asked(asked));
         }
         if let Poll::Ready(Some(polled)) = Pin::new(&mut self.receiver.answers).poll_next(task) {
             return Poll::Ready(Wake::Polled(polled));
@@ -225,6 +234,11 @@ where
             self.cut(now);
         }
         self.ending = Some(ending);
+        // An open receive would bring them back.
+        if self.receiver.is_idle() {
+            self.give_back_all(now);
+            self.flush(now);
+        }
         let idle = self.leases.len() == 0
             && self.receiver.is_idle()
             && self.deletes.len() + self.hides.len() == 0

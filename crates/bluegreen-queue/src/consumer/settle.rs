@@ -104,7 +104,7 @@ where
     fn go_on(&mut self, group: &str, comes_again: bool, now: Instant) {
         let next = if comes_again { None } else { self.groups.advance(group) };
         match next {
-            Some(next) if !next.lease.is_lost() => return self.start(next),
+            Some(next) if !next.lease.is_lost() => return self.begin(next),
             Some(lost) => self.release(lost.slot, now),
             None => {}
         }

@@ -14,6 +14,8 @@ pub(super) const VERSION: &str = "dataversion";
 pub(super) const COLOR: &str = "deploymentcolor";
 /// The one that says the deployment revision that the sender followed.
 pub(super) const REVISION: &str = "deploymentrevision";
+/// The one that names the marker of a hand-over.
+pub(crate) const AFTER: &str = "deploymentafter";
 
 /// What a CloudEvent says by these names, no other field may.
 const TAKEN: [&str; 5] = ["specversion", VERSION, "data", "time", "data_base64"];
@@ -36,7 +38,8 @@ impl Envelope {
         if source.is_empty() {
             return Err(EnvelopeError::field("source", "a CloudEvent comes from somewhere"));
         }
-        for field in TAKEN.into_iter().chain(["source", "datacontenttype", COLOR, REVISION]) {
+        for field in TAKEN.into_iter().chain(["source", "datacontenttype", COLOR, REVISION, AFTER])
+        {
             if self.others.has(field) {
                 return Err(EnvelopeError::field(field, "it means something in a CloudEvent"));
             }
@@ -85,9 +88,21 @@ impl Envelope {
         let color = fields.optional::<Color>(COLOR);
         let revision = revision(&mut fields);
         let trace = trace(&mut fields);
-        let form = Form::CloudEvent;
-        let others = fields.into();
-        Ok(Self { form, version, kind, payload, timestamp, id, color, revision, trace, others })
+        let after = fields.optional(AFTER);
+        let (form, others) = (Form::CloudEvent, fields.into());
+        Ok(Self {
+            form,
+            version,
+            kind,
+            payload,
+            timestamp,
+            id,
+            color,
+            revision,
+            trace,
+            after,
+            others,
+        })
     }
 }
 

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use super::fields::Fields;
 use super::{Envelope, EnvelopeError, Form, TraceContext, cloud_event};
 
+/// The field that names the marker of a hand-over, in the article's form.
+pub(crate) const AFTER: &str = "bluegreen-after";
+
 impl FromStr for Envelope {
     type Err = EnvelopeError;
 
@@ -32,9 +35,21 @@ impl Envelope {
         let color = fields.optional("color");
         let revision = fields.optional("revision");
         let trace = trace(&mut fields);
-        let form = Form::Plain;
-        let others = fields.into();
-        Ok(Self { form, version, kind, payload, timestamp, id, color, revision, trace, others })
+        let after = fields.optional(AFTER);
+        let (form, others) = (Form::Plain, fields.into());
+        Ok(Self {
+            form,
+            version,
+            kind,
+            payload,
+            timestamp,
+            id,
+            color,
+            revision,
+            trace,
+            after,
+            others,
+        })
     }
 }
 
@@ -55,6 +70,7 @@ struct Names {
     timestamp: &'static str,
     color: &'static str,
     revision: &'static str,
+    after: &'static str,
 }
 
 const PLAIN: Names = Names {
@@ -63,6 +79,7 @@ const PLAIN: Names = Names {
     timestamp: "timestamp",
     color: "color",
     revision: "revision",
+    after: AFTER,
 };
 const CLOUD_EVENT: Names = Names {
     version: cloud_event::VERSION,
@@ -70,6 +87,7 @@ const CLOUD_EVENT: Names = Names {
     timestamp: "time",
     color: cloud_event::COLOR,
     revision: cloud_event::REVISION,
+    after: cloud_event::AFTER,
 };
 
 impl fmt::Display for Envelope {
@@ -113,6 +131,10 @@ impl Envelope {
             (Some(revision), Form::CloudEvent) => {
                 write!(f, r#","{}":"{revision}""#, names.revision)?;
             }
+        }
+        if let Some(after) = &self.after {
+            write!(f, r#","{}":"#, names.after)?;
+            quoted(f, after)?;
         }
         if let Some(trace) = &self.trace {
             write!(f, r#","traceparent":"{}""#, trace.parent())?;

@@ -1,0 +1,155 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use super::groups::Groups;
+use super::report::Count;
+use super::running::{Running, Waiting};
+use super::slot::Slot;
+use crate::hand_over::HandOver;
+use crate::{Context, HandlerError, Outcome};
+
+/// So many markers are remembered; beyond, all are asked for again.
+const MOST: usize = 100_000;
+
+/// Messages of groups that are still in the other color's queue: each the first of its group here.
+#[derive(Default)]
+pub(super) struct Holds {
+    held: HashMap<Slot, Waiting>,
+    /// Their markers were handled; they wait for a permit.
+    ready: VecDeque<Waiting>,
+    /// Ask for the markers.
+    pub(super) asking: JoinSet<Asked>,
+    /// Markers that were handled: that stays true.
+    handled: HashSet<Arc<str>>,
+}
+
+/// What a question for a marker has led to.
+pub(super) struct Asked {
+    slot: Slot,
+    /// The marker, once it was handled; nothing when the lease was lost before.
+    handled: Option<Arc<str>>,
+}
+
+impl Holds {
+    /// How many messages wait for another queue or a permit, those behind them included.
+    pub(super) fn len(&self, groups: &Groups<Waiting>) -> usize {
+        let all = self.held.values().chain(&self.ready);
+        all.map(|one| 1 + one.message.group.as_ref().map_or(0, |group| groups.behind(group))).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.ready.is_empty()
+    }
+
+    /// All of them go back, and no more is asked.
+    pub(super) fn give_up(&mut self) -> Vec<Waiting> {
+        self.asking = JoinSet::new();
+        self.held.drain().map(|(_, one)| one).chain(self.ready.drain(..)).collect()
+    }
+}
+
+impl<S> Running<S>
+where
+    S: Service<Context, Response = Outcome, Error = HandlerError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    /// Starts the first message of a group, or of a queue without groups; keeps one whose group is
+    /// still in the other color's queue.
+    pub(super) fn begin(&mut self, waiting: Waiting) {
+        match self.marker(&waiting) {
+            Some((hand_over, marker)) => self.hold(waiting, hand_over, marker),
+            None => self.start(waiting),
+        }
+    }
+
+    /// The marker that a message has to wait for, as far as is known.
+    fn marker(&self, waiting: &Waiting) -> Option<(HandOver, Arc<str>)> {
+        let hand_over = self.config.hand_over.as_ref()?;
+        let envelope = self.worker.hands_over(&waiting.message)?;
+        let marker = envelope.after().filter(|after| !self.holds.handled.contains(*after))?;
+        Some((hand_over.clone(), marker.into()))
+    }
+
+    fn hold(&mut self, waiting: Waiting, hand_over: HandOver, marker: Arc<str>) {
+        let (slot, lease) = (waiting.slot, waiting.lease.clone());
+        tracing::debug!(message = %waiting.message.id, %marker, "a group waits for its marker");
+        self.worker.counters.one(Count::Held);
+        self.holds.held.insert(slot, waiting);
+        let seed = self.random.u64(..);
+        self.holds.asking.spawn(async move {
+            tokio::select! {
+                () = until_handled(&hand_over, &marker, seed) => {
+                    Asked { slot, handled: Some(marker) }
+                }
+                () = lease.lost() => Asked { slot, handled: None },
+            }
+        });
+    }
+
+    pub(super) fn asked(&mut self, asked: Result<Asked, JoinError>) {
+        let Ok(Asked { slot, handled }) = asked else {
+            // A closure of the application's panicked: it is asked again when the lease has ended.
+            tracing::error!("asking for a marker panicked");
+            return;
+        };
+        if let Some(marker) = handled {
+            if self.holds.handled.len() >= MOST {
+                self.holds.handled.clear();
+            }
+            self.holds.handled.insert(marker);
+        }
+        if let Some(waiting) = self.holds.held.remove(&slot) {
+            self.holds.ready.push_back(waiting);
+        }
+    }
+
+    /// Starts those whose markers were handled, as far as there are permits.
+    pub(super) fn start_ready(&mut self, permits: u32) {
+        while self.in_hand() < permits
+            && let Some(waiting) = self.holds.ready.pop_front()
+        {
+            match waiting.lease.is_lost() {
+                false => self.start(waiting),
+                true => self.give_back(&waiting, Instant::now()),
+            }
+        }
+    }
+
+    /// Shows a message that was kept to others, and all that wait behind it.
+    fn give_back(&mut self, waiting: &Waiting, now: Instant) {
+        self.release(waiting.slot, now);
+        if let Some(group) = &waiting.message.group {
+            for behind in self.groups.give_up(group) {
+                self.release(behind.slot, now);
+            }
+        }
+    }
+
+    /// Keeps nothing any more.
+    pub(super) fn give_back_all(&mut self, now: Instant) {
+        for waiting in self.holds.give_up() {
+            self.give_back(&waiting, now);
+        }
+    }
+}
+
+/// Waits until a marker was written down.
+async fn until_handled(hand_over: &HandOver, marker: &str, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut pause, longest) = (Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        match hand_over.read(marker.to_owned()).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(marker, %error, "nobody says whether it was handled"),
+        }
+        let half = pause / 2;
+        sleep(half + half.mul_f64(random.f64())).await;
+        pause = (pause * 2).min(longest);
+    }
+}

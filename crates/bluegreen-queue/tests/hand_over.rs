@@ -1,0 +1,468 @@
+//! Two FIFO queues whose groups change sides in order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bluegreen_core::{
+    Deployment, FollowConfig, Following, Member, Members, MemoryStore, Reads, Release, Revision,
+    Roster, RosterConfig, ServiceIdentity, Stop, Store as _, update,
+};
+use bluegreen_local::{Calls, Fault, Rule, Service};
+use bluegreen_queue::{
+    ConsumerConfig, Flow, HandOver, Outcome, Producer, ProducerConfig, Subscription, UnknownPolicy,
+};
+
+use crate::gates::{live, share};
+use crate::shop::{Blue, Color, Green, Log, Order, Running, Shop, key, on, order, seconds, until};
+
+const SOON: Duration = Duration::from_secs(5);
+/// Green's from a share of 31 % on.
+const MOVES: &str = "k18";
+
+fn config(hand_over: &HandOver) -> ConsumerConfig {
+    ConsumerConfig::default().with_hand_over(hand_over.clone())
+}
+
+/// A color's consumer of its own queue; each order takes a while, those of 97 fail once.
+fn own(
+    shop: &Shop,
+    color: Color,
+    following: &Following,
+    hand_over: &HandOver,
+    log: &Log,
+    takes: Duration,
+) -> Running {
+    let subscription = Subscription::own(&shop.separate(), color, &shop.dead);
+    let dispatch = slow(color, log, takes);
+    shop.consume(subscription, following.clone(), dispatch, config(hand_over))
+}
+
+fn slow(color: Color, log: &Log, takes: Duration) -> bluegreen_queue::Dispatch {
+    let seen = log.clone();
+    on(UnknownPolicy::Park, move |order, context| {
+        let log = seen.clone();
+        async move {
+            tokio::time::sleep(takes).await;
+            let place = order.order.rsplit('-').next().and_then(|place| place.parse::<u64>().ok());
+            if place.is_some_and(|place| place % 97 == 96) && context.receive_count() == 1 {
+                return Err("one that holds its group".into());
+            }
+            log.add(format!("{color} {}", order.order));
+            Ok(Outcome::Done)
+        }
+    })
+}
+
+fn producer(shop: &Shop, following: &Following, hand_over: &HandOver) -> Producer {
+    let config =
+        ProducerConfig::default().with_clock(shop.world.clock()).with_hand_over(hand_over.clone());
+    let client = shop.world.sqs_as("producer");
+    Producer::new(client, shop.separate(), following.clone(), Blue, config).unwrap()
+}
+
+async fn send(producer: &Producer, group: &str, order: &str) -> Color {
+    let sent = producer.send(&Order { order: order.to_owned() }, group).await.unwrap();
+    sent.color.unwrap()
+}
+
+/// The orders of `group-number` form, each group's in order and each once.
+fn assert_in_order(log: &Log, sent: usize) {
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let lines = log.lines();
+    for line in &lines {
+        let (group, place) = line.split_once(' ').unwrap().1.split_once('-').unwrap();
+        let place: usize = place.parse().unwrap();
+        if let Some(before) = last.insert(group.to_owned(), place) {
+            assert!(before < place, "{group}: {before} before {place}");
+        }
+    }
+    assert_eq!(lines.len(), sent, "each is handled once");
+}
+
+fn abandon(now: Option<&Deployment>) -> Result<Deployment, bluegreen_core::UpdateError> {
+    Ok(now.unwrap().abandon()?)
+}
+
+async fn opened() -> (Shop, Arc<MemoryStore>, Following) {
+    let shop = Shop::with(".fifo").await;
+    let (store, following) = live();
+    share(&store, 0).await;
+    share(&store, 0).await;
+    following.known().await;
+    while following.phase().unwrap().candidate().is_none() {
+        seconds(1).await;
+    }
+    (shop, store, following)
+}
+
+/// Sets a share and waits until this process follows it.
+async fn follow(store: &Arc<MemoryStore>, following: &Following, green: u16) {
+    share(store, green).await;
+    until(|| following.weight(Green).as_per_mille() == green).await;
+}
+
+/// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.
+fn many() -> usize {
+    std::env::var("BLUEGREEN_FIFO_MESSAGES").map_or(2_000, |many| many.parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_fifo_queues_keep_the_order_of_their_groups_while_the_share_moves() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let takes = Duration::from_millis(200);
+    let running = [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, takes));
+    let mut producer = producer(&shop, &following, &hand_over);
+    let (many, mut sent) = (many(), 0);
+    for green in [0, 100, 500, 1000, 0] {
+        follow(&store, &following, green).await;
+        for n in 0..many / 5 {
+            let group = format!("g{}", sent % 20);
+            send(&producer, &group, &format!("{group}-{sent}")).await;
+            sent += 1;
+            // Half-way through each step but the first a new process takes over.
+            if n == many / 10 && green > 0 {
+                producer = self::producer(&shop, &following, &hand_over);
+            }
+        }
+        // A backlog is there at each step.
+        seconds(u64::try_from(many).unwrap().div_ceil(500)).await;
+    }
+    log.reach(sent).await;
+    assert_in_order(&log, sent);
+    for color in [Blue, Green] {
+        let had = log.lines().iter().filter(|line| line.starts_with(color.as_str())).count();
+        assert!(had > sent / 10, "{color} had {had} of {sent}");
+    }
+    seconds(100).await;
+    assert_eq!(
+        (shop.counts(&shop.urls.blue).await, shop.counts(&shop.urls.green).await),
+        ((0, 0), (0, 0))
+    );
+    for one in running {
+        let report = one.stop(SOON).await;
+        assert!(report.held > 0 && report.handed_over > 0, "{report:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_waits_for_its_marker_and_others_do_not_wait_for_it() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    assert_eq!(send(&producer, MOVES, "old").await, Blue);
+    follow(&store, &following, 1000).await;
+    // More groups wait than there are permits.
+    for n in 0..30 {
+        send(&producer, &format!("h{n}"), "held").await;
+    }
+    assert_eq!(send(&producer, MOVES, "new").await, Green);
+    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    until(|| green.handle.report().held == 31).await;
+    // Some that never was blue's.
+    shop.put_group(&shop.urls.green, "free", &order("free")).await;
+    log.reach(1).await;
+    seconds(300).await;
+    assert_eq!(log.lines(), ["green free"]);
+    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    log.reach(33).await;
+    assert_eq!(log.lines()[1], "blue old");
+    let (blue, green) = (blue.stop(SOON).await, green.stop(SOON).await);
+    assert_eq!((blue.handed_over, green.held, green.released), (31, 31, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_released_together_do_not_exceed_the_permits() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    for n in 0..40 {
+        send(&producer, &format!("h{n}"), "held").await;
+    }
+    let (now, highest) = (Arc::new(std::sync::Mutex::new((0, 0))), log.clone());
+    let counted = Arc::clone(&now);
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        let (log, counted) = (highest.clone(), Arc::clone(&counted));
+        async move {
+            {
+                let mut counts = counted.lock().unwrap();
+                counts.0 += 1;
+                counts.1 = counts.1.max(counts.0);
+            }
+            seconds(1).await;
+            counted.lock().unwrap().0 -= 1;
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let green = Subscription::own(&shop.separate(), Green, &shop.dead);
+    let green = shop.consume(green, following.clone(), dispatch, config(&hand_over));
+    until(|| green.handle.report().held == 40).await;
+    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    log.reach(40).await;
+    assert_eq!(now.lock().unwrap().1, 10, "ten permits");
+    blue.stop(SOON).await;
+    green.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_what_was_kept_is_shown_to_others_at_once() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    for n in 0..3 {
+        send(&producer, MOVES, &n.to_string()).await;
+    }
+    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    until(|| green.handle.report().held == 1).await;
+    let report = green.stop(Duration::from_secs(60)).await;
+    assert_eq!((report.released, report.handled), (3, 0));
+    assert_eq!(shop.counts(&shop.urls.green).await, (3, 0));
+    // Another process keeps it anew, and goes on once the marker is handled.
+    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    log.reach(3).await;
+    assert_eq!(log.lines(), ["green 0", "green 1", "green 2"]);
+    blue.stop(SOON).await;
+    green.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_has_served_finishes_its_queue_at_share_zero_and_no_other_does() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    let minute = Duration::from_secs(60);
+    let green = own(&shop, Green, &following, &hand_over, &log, minute);
+    seconds(60).await;
+    assert_eq!((green.handle.flow(), shop.calls(Green, "")), (Flow::Closed, 0));
+    follow(&store, &following, 1000).await;
+    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    assert_eq!(send(&producer, MOVES, "g-1").await, Green);
+    until(|| green.handle.report().received == 1).await;
+    assert_eq!(send(&producer, MOVES, "g-2").await, Green);
+    follow(&store, &following, 0).await;
+    assert_eq!(send(&producer, MOVES, "g-3").await, Blue);
+    assert_eq!(green.handle.flow(), Flow::Open);
+    log.reach(3).await;
+    assert_eq!(log.lines(), ["green g-1", "green g-2", "blue g-3"]);
+    // One that starts now has not served: nothing is for it to finish.
+    let late = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    seconds(60).await;
+    assert_eq!((late.handle.flow(), late.handle.report().receives), (Flow::Closed, 0));
+    for one in [late, green, blue] {
+        one.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_abandonment_whoever_adopts_the_queue_handles_its_markers() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    follow(&store, &following, 1000).await;
+    // Nobody of green lives, not even at first.
+    send(&producer, MOVES, "g-1").await;
+    follow(&store, &following, 0).await;
+    send(&producer, MOVES, "g-2").await;
+    seconds(60).await;
+    assert!(log.lines().is_empty());
+    update(&store, &key(), abandon).await.unwrap();
+    let nobody = Roster::fixed(Members::default());
+    let adopted = Subscription::adopted(&shop.separate(), Blue, &shop.dead, nobody).unwrap();
+    let dispatch = slow(Blue, &log, Duration::ZERO);
+    let other = shop.consume(adopted, following.clone(), dispatch, config(&hand_over));
+    log.reach(2).await;
+    assert_eq!(log.lines(), ["blue g-1", "blue g-2"]);
+    let (own, other) = (blue.stop(SOON).await, other.stop(SOON).await);
+    assert_eq!((own.handed_over, own.held, other.handed_over), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_barrier_a_group_is_sent_elsewhere_when_every_process_follows() {
+    let (shop, store, following) = opened().await;
+    let clock = shop.world.clock();
+    let other = ServiceIdentity::new(key(), Blue, Release::new("1").unwrap(), "lagging");
+    let lagging = |seen| {
+        Member::new(&other, Reads::default(), Duration::from_secs(1_000))
+            .announced(Some(Revision::new(seen)), clock.now())
+    };
+    store.announce(&key(), &lagging(2)).await.unwrap();
+    let config = RosterConfig::default().with_clock(clock);
+    let (roster, lookout) = Roster::new(Arc::clone(&store), key(), config).unwrap();
+    tokio::spawn(lookout.run(Stop::never()));
+    let hand_over = HandOver::in_memory().with_barrier(roster);
+    let producer = producer(&shop, &following, &hand_over);
+    send(&producer, MOVES, "a").await;
+    send(&producer, "k72", "a").await;
+    follow(&store, &following, 500).await;
+    let moving = {
+        let producer = producer.clone();
+        tokio::spawn(async move { send(&producer, MOVES, "b").await })
+    };
+    // It is blue's until 90 %, and waits for nobody.
+    assert_eq!(send(&producer, "k72", "b").await, Blue);
+    seconds(600).await;
+    assert!(!moving.is_finished());
+    assert_eq!(shop.counts(&shop.urls.green).await, (0, 0));
+    let last = following.current().unwrap().revision();
+    store.announce(&key(), &lagging(last.get())).await.unwrap();
+    let told = tokio::time::Instant::now();
+    assert_eq!(moving.await.unwrap(), Green);
+    assert!(told.elapsed() >= Duration::from_secs(5), "a send of the other may be on its way");
+    let begun = tokio::time::Instant::now();
+    assert_eq!(send(&producer, MOVES, "c").await, Green);
+    assert!(begun.elapsed() < Duration::from_secs(1), "it has moved already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_cannot_be_sent_is_an_error_and_the_message_is_not_sent_either() {
+    let (shop, store, following) = opened().await;
+    let hand_over = HandOver::in_memory();
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    let sends = Calls::to(Service::Sqs).operation("SendMessage").access_key("producer");
+    let outage = shop.world.faults().inject(Rule::new(sends, Fault::AccessDenied));
+    let order = Order { order: "a".to_owned() };
+    producer.send(&order, MOVES).await.unwrap_err();
+    assert_eq!(outage.count(), 1, "the marker alone was tried");
+    drop(outage);
+    assert_eq!(producer.send(&order, MOVES).await.unwrap().color, Some(Green));
+    assert_eq!(
+        (shop.counts(&shop.urls.blue).await.0, shop.counts(&shop.urls.green).await.0),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_write_or_read_the_group_waits_and_nothing_is_lost() {
+    let (shop, store, following) = opened().await;
+    let (log, memory) = (Log::default(), HandOver::in_memory());
+    let away = Arc::new(AtomicBool::new(true));
+    let hand_over = {
+        let (table, writing, reading) =
+            (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::clone(&away), Arc::clone(&away));
+        let written = Arc::clone(&table);
+        HandOver::new(
+            move |marker| {
+                let (table, away) = (Arc::clone(&table), writing.load(Ordering::SeqCst));
+                async move {
+                    if away {
+                        std::future::pending::<()>().await;
+                    }
+                    table.lock().unwrap().push(marker);
+                    Ok(())
+                }
+            },
+            move |marker| {
+                assert!(!reading.load(Ordering::SeqCst), "a panic is as good as no answer");
+                let is_there = written.lock().unwrap().contains(&marker);
+                async move { Ok(is_there) }
+            },
+        )
+    };
+    drop(memory);
+    let producer = producer(&shop, &following, &hand_over);
+    send(&producer, MOVES, "g-1").await;
+    follow(&store, &following, 1000).await;
+    send(&producer, MOVES, "g-2").await;
+    let running =
+        [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, Duration::ZERO));
+    seconds(300).await;
+    assert_eq!(log.lines(), ["blue g-1"]);
+    assert!(running[0].handle.report().failed > 1);
+    away.store(false, Ordering::SeqCst);
+    log.reach(2).await;
+    for one in running {
+        one.stop(SOON).await;
+    }
+    assert_eq!((log.lines().len(), shop.counts(&shop.dead).await), (2, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batching_producer_hands_over_as_well() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let config = ProducerConfig::default().with_hand_over(hand_over.clone());
+    let client = shop.world.sqs_as("producer");
+    let (producer, courier) =
+        Producer::batching(client, shop.separate(), following.clone(), Blue, config).unwrap();
+    tokio::spawn(courier.run(Stop::never()));
+    let takes = Duration::from_secs(1);
+    let running = [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, takes));
+    let mut sent = 0;
+    for green in [0, 500, 1000, 0] {
+        follow(&store, &following, green).await;
+        for _ in 0..5 {
+            let of = |group: &str| Order { order: format!("{group}-{sent}") };
+            let orders = ["k40", "k18", "k70", "k72"].map(|group| (group, of(group)));
+            let sends = orders.iter().map(|(group, order)| producer.send(order, group));
+            for one in futures_util::future::join_all(sends).await {
+                one.unwrap();
+            }
+            sent += 1;
+        }
+    }
+    log.reach(sent * 4).await;
+    assert_in_order(&log, sent * 4);
+    for one in running {
+        one.stop(SOON).await;
+    }
+}
+
+#[cfg(feature = "dynamodb")]
+#[tokio::test(start_paused = true)]
+async fn markers_are_written_down_in_a_table_for_other_processes_to_read() {
+    let (shop, store, following) = opened().await;
+    let log = Log::default();
+    crate::idempotent::table(&shop).await;
+    let table = || HandOver::in_table(shop.world.dynamodb(), "handled", shop.world.clock());
+    let producer = producer(&shop, &following, &table());
+    send(&producer, MOVES, "g-1").await;
+    follow(&store, &following, 1000).await;
+    send(&producer, MOVES, "g-2").await;
+    let green = own(&shop, Green, &following, &table(), &log, Duration::ZERO);
+    until(|| green.handle.report().held == 1).await;
+    seconds(60).await;
+    assert!(log.lines().is_empty());
+    let blue = own(&shop, Blue, &following, &table(), &log, Duration::ZERO);
+    log.reach(2).await;
+    assert_eq!(log.lines(), ["blue g-1", "green g-2"]);
+    let reads = shop.world.calls(Service::DynamoDb, "GetItem");
+    assert!((5..40).contains(&reads), "{reads} reads in a minute");
+    assert_eq!(shop.world.calls(Service::DynamoDb, "PutItem"), 1);
+    let items = shop.world.dynamodb().scan().table_name("handled").send().await.unwrap();
+    let item = &items.items()[0];
+    assert!(item["id"].as_s().unwrap().starts_with("hand-over/"));
+    let expires: u64 = item["expires"].as_n().unwrap().parse().unwrap();
+    assert!(expires.abs_diff(1_800_000_000 + 15 * 86_400) < 3_600, "{expires}");
+    for one in [blue, green] {
+        one.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_between_queues_that_are_not_fifo_is_refused() {
+    let shop = Shop::open().await;
+    let (hand_over, following) = (HandOver::in_memory(), crate::shop::following(None));
+    let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+    let dispatch = slow(Blue, &Log::default(), Duration::ZERO);
+    let client = shop.world.sqs();
+    let error = bluegreen_queue::Consumer::new(
+        client.clone(),
+        own,
+        following.clone(),
+        dispatch,
+        config(&hand_over),
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("hand_over of Some(") && error.contains("FIFO"), "{error}");
+    let config = ProducerConfig::default().with_hand_over(hand_over);
+    let error = Producer::new(client, shop.separate(), following, Blue, config).unwrap_err();
+    assert!(error.to_string().starts_with("hand_over of Some("), "{error}");
+}
