@@ -63,7 +63,7 @@ async fn each_number_of_the_report_is_a_counter() {
         ("receives", report.receives),
     ];
     let expected = expected.map(|(what, count)| {
-        (format!("queue_consumer_total queue=orders color=blue what={what}"), count)
+        (format!("bluegreen_queue_consumer queue=orders color=blue what={what}"), count)
     });
     assert_eq!(*counts.0.lock().unwrap(), BTreeMap::from(expected));
 }

@@ -103,7 +103,7 @@ impl Counters {
         self.cells.cell(count).fetch_add(number, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
         metrics::counter!(
-            "queue_consumer_total",
+            "bluegreen_queue_consumer",
             "queue" => std::sync::Arc::clone(&self.queue),
             "color" => self.color.as_str(),
             "what" => count.name()
