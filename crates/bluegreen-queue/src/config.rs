@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bluegreen_core::{Backoff, Clock};
 
-use crate::{Bodies, HandOver, WriteGate};
+use crate::{Bodies, ClaimCheck, HandOver, WriteGate};
 
 /// The longest time that a message can be hidden, counted from its receive (AWS's limit).
 pub(crate) const LONGEST_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
@@ -60,6 +60,9 @@ pub struct ConsumerConfig {
     pub clock: Clock,
     /// How bodies are read. Default: everything that says its type and version itself.
     pub bodies: Bodies,
+    /// Where payloads are that are too large for SQS. Default: nowhere, a message with a claim on
+    /// one is parked.
+    pub claim_check: Option<ClaimCheck>,
     /// How groups change between two FIFO queues; for those alone. Default: nothing, messages are
     /// handled whatever the other queue has of their group.
     pub hand_over: Option<HandOver>,
@@ -86,6 +89,7 @@ impl Default for ConsumerConfig {
             call_timeout: Duration::from_secs(5),
             clock: Clock::system(),
             bodies: Bodies::default(),
+            claim_check: None,
             hand_over: None,
             seed: None,
         }
@@ -126,6 +130,13 @@ impl ConsumerConfig {
     #[must_use]
     pub fn with_bodies(mut self, bodies: Bodies) -> Self {
         self.bodies = bodies;
+        self
+    }
+
+    /// The same with a [`claim_check`](Self::claim_check).
+    #[must_use]
+    pub fn with_claim_check(mut self, claims: ClaimCheck) -> Self {
+        self.claim_check = Some(claims);
         self
     }
 
@@ -219,6 +230,8 @@ pub struct ProducerConfig {
     pub capacity: usize,
     /// Which versions of messages are written. Default: none, each is written as it is.
     pub write_gate: Option<WriteGate>,
+    /// Where payloads go that are too large for SQS. Default: nowhere, such a message is an error.
+    pub claim_check: Option<ClaimCheck>,
     /// How groups change between two FIFO queues; for those alone. Default: nothing, a group does
     /// not keep its order while the share moves.
     pub hand_over: Option<HandOver>,
@@ -236,6 +249,7 @@ impl Default for ProducerConfig {
             linger: Duration::from_millis(5),
             capacity: 1_000,
             write_gate: None,
+            claim_check: None,
             hand_over: None,
             clock: Clock::system(),
             seed: None,
@@ -259,6 +273,13 @@ impl ProducerConfig {
         self
     }
 
+    /// The same with a [`claim_check`](Self::claim_check).
+    #[must_use]
+    pub fn with_claim_check(mut self, claims: ClaimCheck) -> Self {
+        self.claim_check = Some(claims);
+        self
+    }
+
     /// The same with a [`hand_over`](Self::hand_over).
     #[must_use]
     pub fn with_hand_over(mut self, hand_over: HandOver) -> Self {
@@ -276,6 +297,12 @@ impl ProducerConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if !(1..=LARGEST_MESSAGE).contains(&self.max_size) {
             return Err(ConfigError::new("max_size", &self.max_size, "1 to 1048576 bytes"));
+        }
+        if let Some(claims) = &self.claim_check
+            && !(1..=self.max_size).contains(&claims.threshold)
+        {
+            let bound = "1 byte to max_size";
+            return Err(ConfigError::new("claim_check", &claims.threshold, bound));
         }
         if self.linger > Duration::from_secs(1) {
             return Err(ConfigError::new("linger", &self.linger, "at most 1 s"));

@@ -17,6 +17,7 @@ use fields::Others;
 pub use trace::TraceContext;
 
 use crate::Message;
+use crate::claim_check::Claim;
 
 /// A message as it lies in the queue: `{version, type, payload, timestamp}`, and optionally who
 /// sent it.
@@ -47,6 +48,7 @@ pub struct Envelope {
     revision: Option<Revision>,
     trace: Option<TraceContext>,
     after: Option<String>,
+    claim: Option<Claim>,
     others: Others,
 }
 
@@ -100,6 +102,7 @@ impl Envelope {
             revision: None,
             trace: None,
             after: None,
+            claim: None,
             others: Others::default(),
         }
     }
@@ -108,6 +111,10 @@ impl Envelope {
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.others.remove("id");
+        // Beside an id it would make a CloudEvent of this.
+        if self.form == Form::Plain && self.others.has("source") {
+            self.others.remove("specversion");
+        }
         self.id = Some(id.into());
         self
     }
@@ -143,6 +150,27 @@ impl Envelope {
         self.forget(text::AFTER, cloud_event::AFTER);
         self.after = Some(marker.into());
         self
+    }
+
+    /// The same with its payload kept elsewhere.
+    pub(crate) fn with_claim(mut self, claim: Claim) -> Self {
+        self.forget(text::CLAIM, cloud_event::CLAIM);
+        self.payload = RawValue::NULL.to_owned();
+        self.claim = Some(claim);
+        self
+    }
+
+    /// The claim on the payload, where that is kept elsewhere.
+    pub(crate) const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The same with the payload that was kept elsewhere.
+    pub(crate) fn with_payload(mut self, payload: &str) -> Result<Self, EnvelopeError> {
+        self.payload = serde_json::from_str(payload)
+            .map_err(|error| EnvelopeError::field("payload", error))?;
+        self.claim = None;
+        Ok(self)
     }
 
     /// Gives up what stood in a field that is now ours.
@@ -233,8 +261,8 @@ impl PartialEq for Envelope {
         (self.form, self.version, &self.kind, self.payload(), self.timestamp)
             == (other.form, other.version, &other.kind, other.payload(), other.timestamp)
             && (&self.id, self.color, self.revision) == (&other.id, other.color, other.revision)
-            && (&self.trace, &self.after, &self.others)
-                == (&other.trace, &other.after, &other.others)
+            && (&self.trace, &self.after, &self.claim, &self.others)
+                == (&other.trace, &other.after, &other.claim, &other.others)
     }
 }
 

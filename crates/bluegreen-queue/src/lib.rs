@@ -2,6 +2,7 @@
 
 mod allowance;
 mod bodies;
+mod claim_check;
 mod config;
 mod consumer;
 mod context;
@@ -26,6 +27,7 @@ mod sqs;
 mod write_gate;
 
 pub use bodies::Bodies;
+pub use claim_check::ClaimCheck;
 pub use config::{ConfigError, ConsumerConfig, ProducerConfig};
 pub use consumer::{Consumer, ConsumerError, ConsumerHandle, ConsumerReport};
 pub use context::Context;

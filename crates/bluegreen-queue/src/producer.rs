@@ -171,8 +171,15 @@ impl Producer {
         if let Some(trace) = trace {
             envelope = envelope.with_trace(trace);
         }
-        let (version, body) = (envelope.version(), envelope.to_string());
-        let outgoing = Outgoing { body, attributes, fifo };
+        let version = envelope.version();
+        let mut outgoing = Outgoing { body: envelope.to_string(), attributes, fifo };
+        if let Some(claims) = &inner.config.claim_check
+            && outgoing.size() > claims.threshold
+        {
+            let claim = claims.put(&self.id(), envelope.payload()).await;
+            let claim = claim.map_err(|source| SendError::Claim { source })?;
+            outgoing.body = envelope.with_claim(claim).to_string();
+        }
         let (size, limit) = (outgoing.size(), inner.config.max_size);
         if size > limit {
             return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
@@ -352,6 +359,12 @@ pub enum SendError {
         /// The bytes allowed.
         limit: usize,
     },
+    /// The payload could not be kept elsewhere. Nothing was sent.
+    #[error("the payload could not be put away")]
+    Claim {
+        /// What the closure said.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// SQS does not take an attribute.
     #[error("{name:?} cannot be an attribute: its name, its text or their number does not fit")]
     Attribute {
@@ -383,7 +396,7 @@ impl SendError {
     /// sent nevertheless.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Failed { retryable: true, .. })
+        matches!(self, Self::Failed { retryable: true, .. } | Self::Claim { .. })
     }
 }
 

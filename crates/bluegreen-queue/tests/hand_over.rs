@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bluegreen_core::{
-    Deployment, FollowConfig, Following, Member, Members, MemoryStore, Reads, Release, Revision,
-    Roster, RosterConfig, ServiceIdentity, Stop, Store as _, update,
+    Deployment, Following, Member, Members, MemoryStore, Reads, Release, Revision, Roster,
+    RosterConfig, ServiceIdentity, Stop, Store as _, update,
 };
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{

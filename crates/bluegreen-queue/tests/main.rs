@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod claims;
 #[cfg(feature = "metrics")]
 mod counters;
 mod dispatching;

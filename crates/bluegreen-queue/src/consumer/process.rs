@@ -19,8 +19,8 @@ use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Received, Sqs};
 use crate::{
-    Bodies, ConsumerConfig, Context, Envelope, HandOver, HandlerError, Message, Outcome, Parked,
-    Subscription,
+    Bodies, ClaimCheck, ConsumerConfig, Context, Envelope, EnvelopeError, HandOver, HandlerError,
+    Message, Outcome, Parked, Subscription,
 };
 
 /// What all messages of a consumer share.
@@ -32,6 +32,7 @@ pub(super) struct Worker {
     rules: Rules,
     bodies: Bodies,
     redrive: Mutex<Redrive>,
+    claim_check: Option<ClaimCheck>,
     hand_over: Option<HandOver>,
 }
 
@@ -75,6 +76,7 @@ impl Worker {
             rules,
             bodies: config.bodies.clone(),
             redrive: Mutex::default(),
+            claim_check: config.claim_check.clone(),
             hand_over: config.hand_over.clone(),
         }
     }
@@ -116,14 +118,23 @@ impl Worker {
         }
         let answer = match self.bodies.read(&message.body, message.sent) {
             Ok(envelope) => {
-                let context =
-                    Context::new(Arc::clone(&message.id), message.receive_count, envelope);
-                answer(service, context.with_lease(lease.clone())).await
+                let claimed = if envelope.claim().is_none() {
+                    Ok(Ok(envelope))
+                } else {
+                    // Boxed: few messages need it.
+                    Box::pin(self.claimed(envelope)).await
+                };
+                match claimed {
+                    Ok(Ok(envelope)) => {
+                        let id = Arc::clone(&message.id);
+                        let context = Context::new(id, message.receive_count, envelope);
+                        answer(service, context.with_lease(lease.clone())).await
+                    }
+                    Ok(Err(reason)) => Ok(Outcome::Park(reason)),
+                    Err(error) => Err(error),
+                }
             }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                Ok(Outcome::Park(format!("{error}{}", cause.unwrap_or_default())))
-            }
+            Err(error) => Ok(Outcome::Park(told(&error))),
         };
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
         let last_receive = match answer {
@@ -153,6 +164,20 @@ impl Worker {
             }
         };
         Finished { id: message.id, count, settlement }
+    }
+
+    /// The envelope with its payload, wherever that is kept; or why it is poison.
+    async fn claimed(&self, envelope: Envelope) -> Result<Result<Envelope, String>, HandlerError> {
+        let Some(claim) = envelope.claim().cloned() else {
+            return Ok(Ok(envelope));
+        };
+        let Some(claims) = &self.claim_check else {
+            return Ok(
+                Err("its payload is kept elsewhere, and there is no claim check".to_owned()),
+            );
+        };
+        let payload = claims.get(&claim).await?;
+        Ok(payload.and_then(|payload| envelope.with_payload(&payload).map_err(|e| told(&e))))
     }
 
     /// The envelope of a message that may have to do with a hand-over, which few have.
@@ -267,6 +292,11 @@ impl Worker {
         tracing::debug!(message = %message.id, sent = id, url, why, "sent a message elsewhere");
         Ok(())
     }
+}
+
+fn told(error: &EnvelopeError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// The message with the reason beside it in an attribute or, where none is free, around it. As it

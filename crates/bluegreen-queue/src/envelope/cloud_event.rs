@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::fields::Fields;
-use super::text::trace;
+use super::text::{claim, trace};
 use super::{Envelope, EnvelopeError, Form};
 
 /// The extension attribute of ours that says the version of the data.
@@ -16,6 +16,8 @@ pub(super) const COLOR: &str = "deploymentcolor";
 pub(super) const REVISION: &str = "deploymentrevision";
 /// The one that names the marker of a hand-over.
 pub(crate) const AFTER: &str = "deploymentafter";
+/// The one that holds the claim on data that is kept elsewhere.
+pub(crate) const CLAIM: &str = "deploymentclaim";
 
 /// What a CloudEvent says by these names, no other field may.
 const TAKEN: [&str; 5] = ["specversion", VERSION, "data", "time", "data_base64"];
@@ -38,7 +40,8 @@ impl Envelope {
         if source.is_empty() {
             return Err(EnvelopeError::field("source", "a CloudEvent comes from somewhere"));
         }
-        for field in TAKEN.into_iter().chain(["source", "datacontenttype", COLOR, REVISION, AFTER])
+        for field in
+            TAKEN.into_iter().chain(["source", "datacontenttype", COLOR, REVISION, AFTER, CLAIM])
         {
             if self.others.has(field) {
                 return Err(EnvelopeError::field(field, "it means something in a CloudEvent"));
@@ -89,6 +92,7 @@ impl Envelope {
         let revision = revision(&mut fields);
         let trace = trace(&mut fields);
         let after = fields.optional(AFTER);
+        let claim = claim(&mut fields, CLAIM);
         let (form, others) = (Form::CloudEvent, fields.into());
         Ok(Self {
             form,
@@ -101,6 +105,7 @@ impl Envelope {
             revision,
             trace,
             after,
+            claim,
             others,
         })
     }

@@ -71,6 +71,29 @@ fn no_depth_makes_it_panic() {
     }
 }
 
+#[test]
+fn only_what_we_write_is_a_claim_or_a_marker_and_both_survive() {
+    let with = |more: &str| format!("{},{more}}}", &ARTICLE[..ARTICLE.len() - 1]);
+    let key = "0123456789abcdef0123456789abcdef";
+    for foreign in ["7", r#""""#, r#""7""#, r#""+7:key""#, r#""7:key""#, &format!("\"07:{key}\"")] {
+        let text = with(&format!(r#""bluegreen-claim":{foreign}"#));
+        let envelope: Envelope = text.parse().unwrap();
+        assert_eq!((envelope.claim(), envelope.other("bluegreen-claim")), (None, Some(foreign)));
+        assert_eq!(envelope.to_string(), text);
+    }
+    let claim: Claim = format!("7:{key}").parse().unwrap();
+    let envelope: Envelope = with(r#""bluegreen-after":7"#).parse().unwrap();
+    assert_eq!((envelope.after(), envelope.other("bluegreen-after")), (None, Some("7")));
+    let ours = envelope.with_after("m\"1").with_claim(claim.clone()).with_id("i");
+    for ours in [ours.clone(), ours.into_cloud_event("/shop").unwrap()] {
+        let bodies = crate::Bodies::default();
+        let read = bodies.read(&ours.to_string(), UNIX_EPOCH).unwrap();
+        assert_eq!((&read, read.after(), read.claim()), (&ours, Some("m\"1"), Some(&claim)));
+        let whole = read.with_payload("[1]").unwrap();
+        assert_eq!((whole.payload(), whole.claim()), ("[1]", None));
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".*", bytes: Vec<u8>) {

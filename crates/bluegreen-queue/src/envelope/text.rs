@@ -6,9 +6,12 @@ use std::str::FromStr;
 
 use super::fields::Fields;
 use super::{Envelope, EnvelopeError, Form, TraceContext, cloud_event};
+use crate::claim_check::Claim;
 
 /// The field that names the marker of a hand-over, in the article's form.
 pub(crate) const AFTER: &str = "bluegreen-after";
+/// The one that holds the claim on a payload that is kept elsewhere.
+pub(crate) const CLAIM: &str = "bluegreen-claim";
 
 impl FromStr for Envelope {
     type Err = EnvelopeError;
@@ -36,6 +39,7 @@ impl Envelope {
         let revision = fields.optional("revision");
         let trace = trace(&mut fields);
         let after = fields.optional(AFTER);
+        let claim = claim(&mut fields, CLAIM);
         let (form, others) = (Form::Plain, fields.into());
         Ok(Self {
             form,
@@ -48,6 +52,7 @@ impl Envelope {
             revision,
             trace,
             after,
+            claim,
             others,
         })
     }
@@ -63,6 +68,13 @@ pub(super) fn trace(fields: &mut Fields<'_>) -> Option<TraceContext> {
     })
 }
 
+/// The claim on a payload where it is one of ours; else the field stays where it is.
+pub(super) fn claim(fields: &mut Fields<'_>, field: &str) -> Option<Claim> {
+    let claim = fields.peek::<String>(field)?.parse().ok()?;
+    fields.remove(field);
+    Some(claim)
+}
+
 /// The names under which a form writes what every envelope may have.
 struct Names {
     version: &'static str,
@@ -71,6 +83,7 @@ struct Names {
     color: &'static str,
     revision: &'static str,
     after: &'static str,
+    claim: &'static str,
 }
 
 const PLAIN: Names = Names {
@@ -80,6 +93,7 @@ const PLAIN: Names = Names {
     color: "color",
     revision: "revision",
     after: AFTER,
+    claim: CLAIM,
 };
 const CLOUD_EVENT: Names = Names {
     version: cloud_event::VERSION,
@@ -88,6 +102,7 @@ const CLOUD_EVENT: Names = Names {
     color: cloud_event::COLOR,
     revision: cloud_event::REVISION,
     after: cloud_event::AFTER,
+    claim: cloud_event::CLAIM,
 };
 
 impl fmt::Display for Envelope {
@@ -135,6 +150,9 @@ impl Envelope {
         if let Some(after) = &self.after {
             write!(f, r#","{}":"#, names.after)?;
             quoted(f, after)?;
+        }
+        if let Some(claim) = &self.claim {
+            write!(f, r#","{}":"{claim}""#, names.claim)?;
         }
         if let Some(trace) = &self.trace {
             write!(f, r#","traceparent":"{}""#, trace.parent())?;

@@ -1,0 +1,199 @@
+//! Payloads that are too large for SQS, kept elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bluegreen_core::Stop;
+use bluegreen_queue::{
+    ClaimCheck, ConsumerConfig, Outcome, Producer, ProducerConfig, SendError, UnknownPolicy,
+    attributes,
+};
+
+use crate::shop::{Blue, Log, Order, Shop, following, on, text, until, writing};
+
+const SOON: Duration = Duration::from_secs(5);
+const LARGE: usize = 3 << 20;
+
+/// A place for payloads, as a bucket is.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    kept: Arc<Mutex<BTreeMap<String, String>>>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Bucket {
+    fn claims(&self) -> ClaimCheck {
+        let (writer, reader) = (self.clone(), self.clone());
+        let away = || Err::<(), _>("the bucket is away".into());
+        ClaimCheck::new(
+            move |key, payload| {
+                let is_away = writer.is_away.load(Ordering::SeqCst);
+                if !is_away {
+                    writer.kept.lock().unwrap().insert(key, payload);
+                }
+                async move { if is_away { away() } else { Ok(()) } }
+            },
+            move |key| {
+                let found = reader.kept.lock().unwrap().get(&key).cloned();
+                let is_away = reader.is_away.load(Ordering::SeqCst);
+                async move { if is_away { away().map(|()| None) } else { Ok(found) } }
+            },
+        )
+    }
+
+    fn len(&self) -> usize {
+        self.kept.lock().unwrap().len()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
+        change(&mut self.kept.lock().unwrap());
+    }
+}
+
+fn config(shop: &Shop, bucket: &Bucket) -> ProducerConfig {
+    let config = ProducerConfig::default().with_clock(shop.world.clock());
+    config.with_claim_check(bucket.claims())
+}
+
+fn producer(shop: &Shop, bucket: &Bucket) -> Producer {
+    let (client, config) = (shop.world.sqs_as("producer"), config(shop, bucket));
+    Producer::new(client, shop.separate(), following(None), Blue, config).unwrap()
+}
+
+fn an(bytes: usize) -> Order {
+    Order { order: "x".repeat(bytes) }
+}
+
+/// A handler that writes down how large orders are.
+fn measuring(log: &Log) -> bluegreen_queue::Dispatch {
+    let seen = log.clone();
+    on(UnknownPolicy::Park, move |order, context| {
+        seen.add(format!("{} {}", order.order.len(), context.envelope().payload().len()));
+        std::future::ready(Ok(Outcome::Done))
+    })
+}
+
+fn consuming(bucket: &Bucket) -> ConsumerConfig {
+    ConsumerConfig::default().with_claim_check(bucket.claims())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_above_the_limit_is_kept_elsewhere_and_handlers_do_not_notice() {
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    let producer = producer(&shop, &bucket);
+    producer.send(&an(10), "k").await.unwrap();
+    producer.send(&an(200_000), "k").await.unwrap();
+    assert_eq!(bucket.len(), 0, "a queue takes them as they are");
+    producer.send(&an(LARGE), "k").await.unwrap();
+    producer.draft(&an(LARGE), "k").with_attribute("a", "v").send().await.unwrap();
+    assert_eq!(bucket.len(), 2);
+    let running = shop.blue(measuring(&log), consuming(&bucket));
+    log.reach(4).await;
+    let mut found = log.lines();
+    found.sort();
+    let line = |bytes: usize| format!("{bytes} {}", bytes + r#"{"order":""}"#.len());
+    assert_eq!(found, [line(10), line(200_000), line(LARGE), line(LARGE)]);
+    running.stop(SOON).await;
+    assert_eq!(bucket.len(), 2, "whoever receives a message again needs it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batching_producer_puts_payloads_away_as_well() {
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    let config = config(&shop, &bucket);
+    let (producer, courier) =
+        Producer::batching(shop.world.sqs(), shop.separate(), following(None), Blue, config)
+            .unwrap();
+    tokio::spawn(courier.run(Stop::never()));
+    let large = an(LARGE);
+    let sends = (0..10).map(|_| producer.send(&large, "k"));
+    for sent in futures_util::future::join_all(sends).await {
+        sent.unwrap();
+    }
+    assert_eq!(
+        (bucket.len(), shop.world.calls(bluegreen_local::Service::Sqs, "SendMessageBatch")),
+        (10, 1)
+    );
+    let running = shop.blue(measuring(&log), consuming(&bucket));
+    log.reach(10).await;
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_put_away_is_not_sent() {
+    let (shop, bucket) = (Shop::open().await, Bucket::default());
+    bucket.is_away.store(true, Ordering::SeqCst);
+    let error = producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap_err();
+    assert!(matches!(error, SendError::Claim { .. }) && error.is_retryable(), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        (cause.as_str(), shop.counts(&shop.urls.blue).await),
+        ("the bucket is away", (0, 0))
+    );
+    let tight = config(&shop, &bucket).with_max_size(1_000);
+    let error = Producer::new(shop.world.sqs(), shop.separate(), following(None), Blue, tight);
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("claim_check of 262144 does not fit"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_cannot_be_got_at_the_moment_comes_again() {
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap();
+    bucket.is_away.store(true, Ordering::SeqCst);
+    let running = shop.blue(measuring(&log), consuming(&bucket));
+    until(|| running.handle.report().failed == 2).await;
+    bucket.is_away.store(false, Ordering::SeqCst);
+    log.reach(1).await;
+    assert_eq!(running.stop(SOON).await.parked, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_is_gone_or_another_is_poison_and_its_message_keeps_the_claim() {
+    let change: [(&dyn Fn(&Bucket), &str); 3] = [
+        (&|bucket| bucket.change(BTreeMap::clear), "there is no payload kept as "),
+        (
+            &|bucket| bucket.change(|kept| kept.values_mut().for_each(|text| text.push(' '))),
+            "the payload kept as ",
+        ),
+        (
+            &|bucket| {
+                bucket
+                    .change(|kept| kept.values_mut().for_each(|text| text.replace_range(..1, "[")));
+            },
+            "the field \"payload\" does not fit",
+        ),
+    ];
+    for (change, expected) in change {
+        let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+        producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap();
+        let whole = bucket.kept.lock().unwrap().clone();
+        change(&bucket);
+        let running = shop.blue(measuring(&log), consuming(&bucket));
+        until(|| running.handle.report().parked == 1).await;
+        running.stop(SOON).await;
+        let parked = shop.look(&shop.dead).await.remove(0);
+        let reason = text(&parked, attributes::REASON).unwrap();
+        assert!(reason.starts_with(expected), "{reason}");
+        // Sent back once the payload is there again, it is handled.
+        *bucket.kept.lock().unwrap() = whole;
+        shop.put(&shop.urls.blue, parked.body().unwrap()).await;
+        let running = shop.blue(measuring(&log), consuming(&bucket));
+        log.reach(1).await;
+        running.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_claim_check_a_claim_is_parked_and_a_large_payload_refused() {
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap();
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    running.stop(SOON).await;
+    let parked = shop.look(&shop.dead).await.remove(0);
+    let reason = text(&parked, attributes::REASON);
+    assert_eq!(reason, Some("its payload is kept elsewhere, and there is no claim check"));
+}
