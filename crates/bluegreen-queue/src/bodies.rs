@@ -77,7 +77,7 @@ impl Bodies {
             let deep = "it is wrapped more often than SNS and EventBridge do";
             return Err(EnvelopeError::Malformed { source: deep.into() });
         };
-        if fields.has("specversion") {
+        if is_cloud_event(&fields) {
             Envelope::from_cloud_event(fields, sent, self.unversioned)
         } else if is_plain(&fields) {
             self.plain(fields, sent, depth)
@@ -129,7 +129,7 @@ impl Bodies {
         let detail = fields.raw("detail")?;
         let sent = time(&mut fields, "time").unwrap_or(sent);
         let inner = Fields::parse(detail.get()).unwrap_or_default();
-        let envelope = if is_plain(&inner) || inner.has("specversion") {
+        let envelope = if is_plain(&inner) || is_cloud_event(&inner) {
             self.look_into(detail.get(), sent, depth)?
         } else {
             let kind: String = fields.required("detail-type")?;
@@ -155,6 +155,17 @@ impl Bodies {
 /// Whether these are the fields of an envelope in the article's form.
 fn is_plain(fields: &Fields<'_>) -> bool {
     ["version", "type", "payload", "timestamp"].iter().all(|field| fields.has(field))
+}
+
+/// Whether these are the fields of a CloudEvent. What says `specversion` is meant as one, complete
+/// or not, unless it has all that the article's form has: there, without what each CloudEvent must
+/// have (`id`, `source`, `specversion`, `type`), it is a field like any other.
+fn is_cloud_event(fields: &Fields<'_>) -> bool {
+    let says = |field: &str| fields.peek::<String>(field).is_some_and(|text| !text.is_empty());
+    let is_complete = fields.peek::<String>("specversion").as_deref() == Some("1.0")
+        && says("id")
+        && says("source");
+    fields.has("specversion") && (is_complete || !is_plain(fields))
 }
 
 fn time(fields: &mut Fields<'_>, field: &str) -> Option<Timestamp> {

@@ -66,6 +66,36 @@ fn a_cloud_event_says_its_version_in_one_of_three_places_or_is_poison() {
 }
 
 #[test]
+fn a_field_named_specversion_alone_makes_no_cloud_event_of_the_articles_form() {
+    let with = |more: &str| format!("{},{more}}}", &PLAIN[..PLAIN.len() - 1]);
+    let event = r#""specversion":"1.0","id":"7","source":"/shop","data":2,"dataversion":"2.0""#;
+    let table = [
+        (with(r#""specversion":"1.0""#), "Order 1.0 {\"n\":1}"),
+        (with(r#""specversion":"9","id":"7","source":"/shop""#), "Order 1.0 {\"n\":1}"),
+        (with(r#""specversion":"1.0","id":7,"source":"/shop""#), "Order 1.0 {\"n\":1}"),
+        (with(r#""specversion":"1.0","id":"7","source":"""#), "Order 1.0 {\"n\":1}"),
+        // All that a CloudEvent must have: the rest are its extensions.
+        (with(event), "Order 2.0 2"),
+        // Meant as one, as it is nothing else: said what it lacks, not guessed.
+        (r#"{"specversion":"1.0","type":"Order"}"#.to_owned(), "the field \"source\" is missing"),
+        (cloud_event("").replace("1.0", "1.1"), "the field \"specversion\" does not fit"),
+    ];
+    for (body, expected) in table {
+        assert_eq!(told(&body), expected, "{body}");
+    }
+    let kept = read(&with(r#""specversion":"1.0""#)).unwrap();
+    assert_eq!(kept.other("specversion"), Some(r#""1.0""#));
+    let almost = read(&with(r#""specversion":"1.0","source":"/shop""#)).unwrap().with_id("7");
+    assert_eq!(read(&almost.to_string()).unwrap(), almost);
+    let inner = event_of(&with(r#""specversion":"1.0""#));
+    assert_eq!(told(&inner), "Order 1.0 {\"n\":1}");
+}
+
+fn event_of(detail: &str) -> String {
+    event("Other", detail)
+}
+
+#[test]
 fn what_a_cloud_event_says_beyond_our_fields_is_kept_for_forwarding() {
     let more = format!(
         r#","subject":"s","data":1,"dataversion":"1.0","time":"2026-11-22T10:00:00Z","color":"red","deploymentrevision":"007","traceparent":"{TRACE}","tracestate":"a=b""#
