@@ -37,6 +37,10 @@ pub enum Flow {
 /// The row of *own* is the point: ECS starts the workers of a new color at once, long before anybody
 /// has decided that they get work.
 ///
+/// Where groups are [handed over](crate::HandOver), a candidate that has served in this shift
+/// finishes its queue at share 0, as groups that went back wait for it; that is no question of the
+/// phase either.
+///
 /// An adopted queue is left alone, too, for as long as a process of its color
 /// [lives](crate::Subscription::adopted); that is no question of the phase.
 ///

@@ -46,7 +46,8 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// table ([`in_table`](Self::in_table), feature `dynamodb`), or whatever two closures read and
 /// write ([`new`](Self::new)). Written is each marker once, read is it by each process that keeps a
 /// group, again after pauses that grow from 0.2 s to 5 s. What is written must be kept for as long
-/// as the queue keeps messages.
+/// as the queue keeps messages. What is kept is extended by the consumer's heartbeat as all that it
+/// has in hand: up to ten messages of each group, ten in a call.
 ///
 /// # What is in order
 ///
