@@ -26,3 +26,4 @@ mod producing;
 mod shop;
 mod stopping;
 mod throughput;
+mod traps;
