@@ -204,11 +204,10 @@ impl ConsumerConfig {
                 self.slice >= second && self.slice <= 300 * second,
                 "1 s to 5 min",
             ),
-            ("call_timeout", self.call_timeout, !self.call_timeout.is_zero(), "above zero"),
         ];
         match table.into_iter().find(|(_, _, fits, _)| !fits) {
             Some((field, value, _, bound)) => Err(ConfigError::new(field, &value, bound)),
-            None => Ok(()),
+            None => check_call_timeout(self.call_timeout),
         }
     }
 }
@@ -310,11 +309,16 @@ impl ProducerConfig {
         if !(1..=1_000_000).contains(&self.capacity) {
             return Err(ConfigError::new("capacity", &self.capacity, "1 to 1000000"));
         }
-        if self.call_timeout.is_zero() {
-            return Err(ConfigError::new("call_timeout", &self.call_timeout, "above zero"));
-        }
-        Ok(())
+        check_call_timeout(self.call_timeout)
     }
+}
+
+/// Refuses a time in which no call could be made. One without end is one.
+pub(crate) fn check_call_timeout(time: Duration) -> Result<(), ConfigError> {
+    if time.is_zero() {
+        return Err(ConfigError::new("call_timeout", &time, "above zero"));
+    }
+    Ok(())
 }
 
 /// A field of a configuration does not fit.
@@ -349,12 +353,24 @@ mod tests {
             (config().with_pass_delay(Duration::ZERO), "pass_delay of 0ns does"),
             (config().with_receive_budget(0), "receive_budget of 0 does"),
             (config().with_slice(Duration::ZERO), "slice of 0ns does"),
+            (config().with_max_receives(101), "max_receives of 101 does"),
+            (config().with_poll_grace(Duration::from_secs(21)), "poll_grace of 21s does"),
+            (config().with_call_timeout(Duration::ZERO), "call_timeout of 0ns does"),
         ];
         for (config, expected) in table {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        let error = ProducerConfig::default().with_max_size(2 << 20).check().unwrap_err();
-        assert!(error.to_string().starts_with("max_size of 2097152 does"), "{error}");
+        let config = ProducerConfig::default;
+        let table = [
+            (config().with_max_size(2 << 20), "max_size of 2097152 does"),
+            (config().with_linger(Duration::from_secs(2)), "linger of 2s does"),
+            (config().with_capacity(0), "capacity of 0 does"),
+            (config().with_call_timeout(Duration::ZERO), "call_timeout of 0ns does"),
+        ];
+        for (config, expected) in table {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }

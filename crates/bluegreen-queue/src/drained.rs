@@ -8,7 +8,7 @@ use bluegreen_core::{Clock, Revision, ServiceKey, Settled, Store, StoreError, se
 use tokio::time::{Instant, sleep};
 
 use crate::ConfigError;
-use crate::config::with;
+use crate::config::{check_call_timeout, with};
 use crate::sqs::Sqs;
 use quiet::Quiet;
 
@@ -53,10 +53,7 @@ impl DrainConfig {
             let bound = "above zero, and at most a fifth of settle";
             return Err(ConfigError::new("interval", &self.interval, bound));
         }
-        if self.call_timeout.is_zero() {
-            return Err(ConfigError::new("call_timeout", &self.call_timeout, "above zero"));
-        }
-        Ok(())
+        check_call_timeout(self.call_timeout)
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{
     StepDownError, TraceContext, route,
 };
 
+/// A batched message is not tried again for longer than this, however long its calls may take.
+const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
+
 /// Sends messages in their envelope to the queue of the color that should handle them. Cheap to
 /// clone.
 #[derive(Clone, Debug)]
@@ -279,7 +282,8 @@ impl Producer {
         let (limit, longest) = (self.inner.config.call_timeout, posting(&self.inner.config));
         let posting = async {
             let room = post.reserve().await.map_err(|_| SendError::Stopped)?;
-            let until = Instant::now() + limit;
+            // A time without end is one, although no moment lies so far away.
+            let until = Instant::now() + limit.min(LONGEST_TRY);
             room.send(Posted { color, outgoing, answer, until, tries: 0 });
             told.await.unwrap_or(Err(SendError::Stopped))
         };

@@ -14,7 +14,7 @@ use bluegreen_queue::{
 use serde_json::json;
 
 use crate::partly_failing::{Failing, PartlyFailing, client};
-use crate::shop::{Blue, Log, Shop, following, on, order, seconds, text, until, writing};
+use crate::shop::{Blue, Log, Order, Shop, following, on, order, seconds, text, until, writing};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -84,6 +84,12 @@ async fn a_call_timeout_without_end_is_one() {
     let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
     log.reach(1).await;
     running.stop(SOON).await;
+    let config = ProducerConfig::default().with_call_timeout(Duration::MAX);
+    let (queues, client) = (shop.separate(), shop.world.sqs_as("blue"));
+    let (producer, courier) =
+        Producer::batching(client, queues, following(None), Blue, config).unwrap();
+    tokio::spawn(courier.run(Stop::never()));
+    producer.send(&Order { order: "a".to_owned() }, "k").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
