@@ -37,7 +37,7 @@ pub struct Bodies {
 
 impl Bodies {
     /// Takes JSON that is in none of the known forms as the payload of a message of this type and
-    /// version. Without this it is poison.
+    /// version. Without this it is poison, and an object that has a field twice is so in any case.
     #[must_use]
     pub fn with_raw(mut self, kind: impl Into<String>, version: ContractVersion) -> Self {
         self.raw = Some((kind.into(), version));
@@ -68,10 +68,13 @@ impl Bodies {
         sent: Timestamp,
         depth: u32,
     ) -> Result<Envelope, EnvelopeError> {
-        let fields = match (Fields::parse(body), &self.raw) {
-            (Ok(fields), _) => fields,
-            (Err(error), None) => return Err(error),
-            (Err(_), Some(_)) => return self.raw(body, sent),
+        let fields = match Fields::parse(body) {
+            Ok(fields) => fields,
+            // An object that is broken or ambiguous is nobody's payload either.
+            Err(error) if self.raw.is_none() || body.trim_start().starts_with('{') => {
+                return Err(error);
+            }
+            Err(_) => return self.raw(body, sent),
         };
         let Some(depth) = depth.checked_sub(1) else {
             let deep = "it is wrapped more often than SNS and EventBridge do";

@@ -158,6 +158,61 @@ fn raw_json_is_taken_only_where_a_type_was_named_and_never_instead_of_a_known_fo
 }
 
 #[test]
+fn a_field_that_appears_twice_is_never_taken_for_a_raw_payload() {
+    let bodies = Bodies::default().with_raw("Raw", ContractVersion::new(3, 0));
+    for twice in [
+        PLAIN.replacen('{', r#"{"version":"2.0","#, 1),
+        PLAIN.replacen('{', r#"{"\u0076ersion":"2.0","#, 1),
+        format!(" {}", notification(PLAIN).replacen('{', r#"{"Message":"{}","#, 1)),
+        r#"{"order":1,"order":2}"#.to_owned(),
+    ] {
+        let error = bodies.read(&twice, UNIX_EPOCH).unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.contains("appears twice"), "{twice}: {why}");
+    }
+}
+
+#[test]
+fn what_is_no_text_of_json_is_poison_and_what_is_odd_json_stays_as_it_was() {
+    let with = |payload: &str| PLAIN.replace(r#"{"n":1}"#, payload);
+    for poison in [
+        format!("\u{feff}{PLAIN}"),
+        format!("{PLAIN}\0"),
+        format!("{PLAIN}{PLAIN}"),
+        with("\"\0\""),
+        with("NaN"),
+        with("01"),
+        with(r#""\x""#),
+        PLAIN.replace("Order", r"\ud800"),
+        PLAIN.replace("1.0", "4294967295.0"),
+        PLAIN.replace("1.0", "65536.0"),
+        PLAIN.replace("1.0", "1.65536"),
+        PLAIN.replace("\"1.0\"", "1.0"),
+        PLAIN.replace("1.0", "+1.0"),
+    ] {
+        assert!(read(&poison).is_err(), "{poison:?}");
+        let raw = Bodies::default().with_raw("Raw", ContractVersion::new(1, 0));
+        let found = raw.read(&poison, UNIX_EPOCH).map(|found| found.kind().to_owned());
+        assert!(found.as_deref().unwrap_or("poison") != "Order", "{poison:?}");
+    }
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    for odd in [
+        r#""\ud83e\udd80""#,
+        r#""\u0000""#,
+        "123456789012345678901234567890.12345678",
+        "-0.0",
+        "1E+999999",
+        r#"{"a":1,"a":2}"#,
+        r#"{"":{"\u0061":[]}}"#,
+        &deep,
+    ] {
+        let found = read(&with(odd)).unwrap();
+        assert_eq!(found.payload(), odd);
+        assert_eq!(read(&found.to_string()).unwrap(), found);
+    }
+}
+
+#[test]
 fn an_envelope_becomes_a_cloud_event_with_an_id_and_a_source() {
     let envelope: Envelope = PLAIN.parse().unwrap();
     let error = envelope.clone().into_cloud_event("/shop").unwrap_err();
