@@ -160,16 +160,37 @@ impl fmt::Debug for WriteGate {
     }
 }
 
-/// A top-level field of the newer payload that the older one lacks without saying so.
+/// A field of the newer payload, by its path, that the older one lacks without saying so.
 fn lost(newer: &str, older: &str, gone: &[&str]) -> Option<String> {
-    let (newer, older) = (fields(newer), fields(older));
-    newer.into_iter().find(|field| !older.contains(field) && !gone.contains(&&**field))
+    let is_gone = |path: &str| {
+        let within =
+            |gone: &&str| path.strip_prefix(gone).is_some_and(|rest| rest.starts_with('.'));
+        gone.iter().any(|gone| path == *gone || within(gone))
+    };
+    let (newer, older) = (paths(newer), paths(older));
+    newer.into_iter().find(|path| !older.contains(path) && !is_gone(path))
 }
 
-fn fields(payload: &str) -> BTreeSet<String> {
-    match serde_json::from_str(payload) {
-        Ok(Value::Object(fields)) => fields.into_iter().map(|(field, _)| field).collect(),
-        _ => BTreeSet::new(),
+/// All fields of a payload at any depth, as `lines.discount`: the elements of an array are one.
+fn paths(payload: &str) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    if let Ok(value) = serde_json::from_str(payload) {
+        walk(&value, "", &mut paths);
+    }
+    paths
+}
+
+fn walk(value: &Value, at: &str, paths: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let path = if at.is_empty() { field.clone() } else { format!("{at}.{field}") };
+                walk(value, &path, paths);
+                paths.insert(path);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| walk(element, at, paths)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

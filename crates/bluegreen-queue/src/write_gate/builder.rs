@@ -38,9 +38,10 @@ impl WriteGateBuilder {
     }
 
     /// Declares how an older version of a message is made out of a newer one. Which fields of the
-    /// payload the older one lacks must be said in `gone`, renamed ones included: it is checked
-    /// with the `sample`, which should have every field, when the gate is built, and for each
-    /// message that is sent.
+    /// payload the older one lacks must be said in `gone`, renamed ones included: `currency`, or
+    /// `lines.discount` for one within the elements of `lines`, each with all that is in it. It is
+    /// checked with the `sample`, which should have every field, when the gate is built, and for
+    /// each message that is sent. Names are compared, not values.
     ///
     /// The step answers an error for what cannot be said in the older version: the message is not
     /// sent then.

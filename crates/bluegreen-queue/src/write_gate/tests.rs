@@ -185,3 +185,66 @@ fn a_missing_lossy_or_needless_step_is_refused_by_name() {
         assert_eq!(builder.build().unwrap_err().to_string(), expected);
     }
 }
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    sku: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    discount: Option<u32>,
+}
+#[derive(Serialize, Deserialize)]
+struct Cart1 {
+    lines: Vec<Line>,
+}
+#[derive(Serialize, Deserialize)]
+struct Cart2 {
+    lines: Vec<Line>,
+    buyer: Option<Buyer>,
+}
+#[derive(Serialize, Deserialize)]
+struct Buyer {
+    name: String,
+}
+impl Message for Cart1 {
+    const TYPE: &str = "Cart";
+    const VERSION: ContractVersion = ContractVersion::new(1, 0);
+}
+impl Message for Cart2 {
+    const TYPE: &str = "Cart";
+    const VERSION: ContractVersion = ContractVersion::new(2, 0);
+}
+
+#[test]
+fn a_field_that_is_lost_deep_within_is_named_by_its_path() {
+    let cart = |discount| Cart2 {
+        lines: vec![Line { sku: 1, discount: None }, Line { sku: 2, discount }],
+        buyer: Some(Buyer { name: "Ada".to_owned() }),
+    };
+    let bare = |cart: Cart2| -> Result<Cart1, HandlerError> {
+        let plain = |line: Line| Line { discount: None, ..line };
+        Ok(Cart1 { lines: cart.lines.into_iter().map(plain).collect() })
+    };
+    let built = |sample: &Cart2, gone| {
+        let gate = WriteGate::builder(Roster::fixed(Members::default())).newest::<Cart2>();
+        gate.step_down(sample, gone, bare).build()
+    };
+    let lossy =
+        "the step from Cart 2.0 to 1.0 loses the field \"lines.discount\", which is not named";
+    assert_eq!(built(&cart(Some(5)), &["buyer"]).unwrap_err().to_string(), lossy);
+    // What is given up is so with all that it has; a name that only begins alike is another.
+    let table: [(&[&str], bool); 4] = [
+        (&["buyer", "lines.discount"], true),
+        (&["buyer", "lines"], true),
+        (&["buyer", "lines.disc"], false),
+        (&["buyer.name", "lines"], false),
+    ];
+    for (gone, fits) in table {
+        let gone: &'static [&'static str] = gone.to_vec().leak();
+        assert_eq!(built(&cart(Some(5)), gone).is_ok(), fits, "{gone:?}");
+    }
+    let gate = built(&cart(None), &["buyer"]).unwrap();
+    assert!(gate.write(&cart(None), None).is_ok());
+    let error = gate.write(&cart(Some(5)), None).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(why, "the field \"lines.discount\" would be lost, and is not named as given up");
+}
