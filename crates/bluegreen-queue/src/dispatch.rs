@@ -32,7 +32,8 @@ type Handler = Arc<dyn Fn(&str, Context) -> Answer + Send + Sync>;
 /// guessed and never dropped. A payload that is not what its version says is poison and is parked.
 ///
 /// It is a [`Service`], so that tower's layers (time-out, concurrency limit, tracing) fit around
-/// it; a [`Consumer`](crate::Consumer) takes any service of this shape.
+/// it; a [`Consumer`](crate::Consumer) takes any service of this shape. What a layer refuses, as a
+/// load shed does, is a failure like any other and costs the message a receive.
 ///
 /// ```
 /// # use bluegreen_core::ContractVersion;
@@ -145,7 +146,10 @@ impl Service<Context> for Dispatch {
     }
 
     fn call(&mut self, context: Context) -> Self::Future {
-        self.answer(context)
+        // All of it happens when the future is polled: a panic must not reach what calls for many
+        // messages, as the worker of a buffer does.
+        let dispatch = self.clone();
+        Box::pin(async move { dispatch.answer(context).await })
     }
 }
 

@@ -20,6 +20,7 @@ mod gates;
 mod hand_over;
 #[cfg(feature = "dynamodb")]
 mod idempotent;
+mod layers;
 mod leases;
 mod partly_failing;
 mod producing;
