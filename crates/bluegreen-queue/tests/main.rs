@@ -7,7 +7,7 @@
 )]
 
 mod batching;
-mod claims;
+mod claim_check;
 #[cfg(feature = "metrics")]
 mod counters;
 mod dispatching;
