@@ -27,11 +27,15 @@ pub(crate) async fn table(shop: &Shop) {
         .unwrap();
 }
 
-fn layer(shop: &Shop) -> Idempotency {
+pub(crate) fn layer(shop: &Shop) -> Idempotency {
     let config = IdempotencyConfig::default()
         .with_in_progress(Duration::from_secs(60))
         .with_completed(Duration::from_secs(3_600))
         .with_clock(shop.world.clock());
+    with(shop, config)
+}
+
+pub(crate) fn with(shop: &Shop, config: IdempotencyConfig) -> Idempotency {
     Idempotency::new(shop.world.dynamodb(), "handled", config).unwrap()
 }
 
@@ -40,7 +44,7 @@ fn context(id: &str) -> Context {
     Context::new("m", 1, envelope.with_id(id))
 }
 
-async fn handle<S>(service: &S, id: &str) -> Result<Outcome, HandlerError>
+pub(crate) async fn handle<S>(service: &S, id: &str) -> Result<Outcome, HandlerError>
 where
     S: Service<Context, Response = Outcome, Error = HandlerError> + Clone,
 {

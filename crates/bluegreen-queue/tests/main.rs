@@ -8,6 +8,8 @@
 
 mod batching;
 mod claim_check;
+#[cfg(feature = "dynamodb")]
+mod claims;
 #[cfg(feature = "metrics")]
 mod counters;
 mod dispatching;

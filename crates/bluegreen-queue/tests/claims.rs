@@ -1,0 +1,115 @@
+//! What becomes of the claim to a message when something goes wrong beside it.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bluegreen_core::ContractVersion;
+use bluegreen_local::{Calls, Fault, Rule, Service as Aws};
+use bluegreen_queue::{
+    Bodies, Context, Dispatch, Envelope, HandlerError, IdempotencyConfig, Outcome, UnknownPolicy,
+};
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt};
+use tower_layer::Layer;
+
+use crate::idempotent::{handle, layer, table};
+use crate::shop::{Log, Shop, on, seconds, until};
+
+/// Writes each message down by its type and payload, whatever it is.
+fn any(log: &Log) -> Dispatch {
+    let log = log.clone();
+    let policy = UnknownPolicy::fallback(move |context: Context| {
+        let envelope = context.envelope();
+        log.add(format!("{} {}", envelope.kind(), envelope.payload()));
+        std::future::ready(Ok(Outcome::Done))
+    });
+    Dispatch::builder().unknown(policy).build().unwrap()
+}
+
+fn message(kind: &str, payload: &str, id: &str) -> Envelope {
+    let version = ContractVersion::new(9, 0);
+    Envelope::from_json(kind, version, payload, UNIX_EPOCH).unwrap().with_id(id)
+}
+
+async fn put<S>(service: &S, envelope: Envelope) -> Result<Outcome, HandlerError>
+where
+    S: Service<Context, Response = Outcome, Error = HandlerError> + Clone,
+{
+    service.clone().oneshot(Context::new("m", 1, envelope)).await
+}
+
+/// Handlers that each wait for a word: done after the first, a failure after the second.
+fn waiting(log: &Log, first: &Arc<Semaphore>, second: &Arc<Semaphore>) -> Dispatch {
+    let (log, words) = (log.clone(), [Arc::clone(first), Arc::clone(second)]);
+    on(UnknownPolicy::Park, move |order, _| {
+        log.add(order.order);
+        let (place, words) = (log.len() - 1, words.clone());
+        async move {
+            words[place].acquire().await.unwrap().forget();
+            if place == 0 { Ok(Outcome::Done) } else { Err("not today".into()) }
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_is_remembered_although_its_claim_had_run_out_and_was_taken_over() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let words = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
+    let service = layer(&shop).layer(waiting(&log, &words[0], &words[1]));
+    let spawn = || {
+        let service = service.clone();
+        tokio::spawn(async move { handle(&service, "a").await })
+    };
+    let slow = spawn();
+    log.reach(1).await;
+    seconds(62).await;
+    let second = spawn();
+    log.reach(2).await;
+    words[0].add_permits(1);
+    assert_eq!(slow.await.unwrap().unwrap(), Outcome::Done);
+    words[1].add_permits(1);
+    assert!(second.await.unwrap().is_err());
+    assert_eq!(handle(&service, "a").await.unwrap(), Outcome::Done);
+    assert_eq!(log.len(), 2, "the first has done it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_is_remembered_although_the_time_to_live_has_removed_its_claim() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let words = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
+    let service = layer(&shop).layer(waiting(&log, &words[0], &words[1]));
+    let slow = tokio::spawn({
+        let service = service.clone();
+        async move { handle(&service, "a").await }
+    });
+    log.reach(1).await;
+    let dynamodb = shop.world.dynamodb();
+    for item in dynamodb.scan().table_name("handled").send().await.unwrap().items.unwrap() {
+        let gone = dynamodb.delete_item().table_name("handled").key("id", item["id"].clone());
+        gone.send().await.unwrap();
+    }
+    words[0].add_permits(1);
+    assert_eq!(slow.await.unwrap().unwrap(), Outcome::Done);
+    words[1].add_permits(1);
+    assert_eq!(handle(&service, "a").await.unwrap(), Outcome::Done);
+    assert_eq!(log.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_long_ago_that_nobody_has_removed_yet_holds_nothing_up() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let service = layer(&shop).layer(any(&log));
+    put(&service, message("Placed", "1", "a")).await.unwrap();
+    // DynamoDB removes what has run out within days, not at once.
+    seconds(3_700).await;
+    let records = shop.world.dynamodb().scan().table_name("handled").send().await.unwrap();
+    assert_eq!(records.count, 1);
+    let expires = records.items.unwrap()[0]["expires"].clone();
+    assert!(matches!(expires, AttributeValue::N(_)), "what time to live reads: {expires:?}");
+    put(&service, message("Placed", "1", "a")).await.unwrap();
+    assert_eq!(log.len(), 2);
+}
