@@ -1,3 +1,4 @@
+mod identity;
 mod record;
 
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{ConfigError, Context, HandlerError, Outcome};
+use identity::Identity;
 use record::{Claim, Records};
 
 /// How long what was handled is remembered.
@@ -55,9 +57,13 @@ impl IdempotencyConfig {
     }
 }
 
-/// A [`Layer`] that keeps a message from being handled again once it was: by the
-/// [id](crate::Envelope::id) of its envelope, where it has none by SQS's, in a DynamoDB table with
+/// A [`Layer`] that keeps a message from being handled again once it was, by a DynamoDB table with
 /// the partition key `id`, a string, and time to live on `expires`.
+///
+/// The same message is what has the same [id](crate::Envelope::id) within its type and, where it
+/// says one, its `source`; without an id it is SQS's own that counts. Another payload in the same
+/// version under the same id is another message: it is parked, as nobody knows which one was
+/// meant. So is one that names itself in more bytes than the key of an item has (2,048).
 ///
 /// One `PutItem` claims a message; the answer to one that is refused says why, without a read. A
 /// message that is handled elsewhere at this moment is shown again later, one that was handled is
@@ -72,7 +78,7 @@ impl IdempotencyConfig {
 /// use tower_layer::Layer;
 /// # fn example(dynamodb: aws_sdk_dynamodb::Client, dispatch: Dispatch)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// let once = Idempotency::new(dynamodb, "handled-orders", IdempotencyConfig::default())?;
+/// let once = Idempotency::new(dynamodb, "handled", "orders", IdempotencyConfig::default())?;
 /// let service = once.layer(dispatch); // goes to Consumer::new like the dispatch itself
 /// # Ok(())
 /// # }
@@ -80,20 +86,25 @@ impl IdempotencyConfig {
 #[derive(Clone, Debug)]
 pub struct Idempotency {
     records: Arc<Records>,
+    queue: Arc<str>,
 }
 
 impl Idempotency {
-    /// A layer over that table.
+    /// A layer over that table. `queue` names what is consumed, the same in both colors, as the
+    /// base of its [names](crate::QueueNames): what one consumer has handled is news to another,
+    /// although they share the table and the messages come from one topic.
     ///
     /// # Errors
     /// When a field of `config` does not fit.
     pub fn new(
         client: Client,
         table: impl Into<String>,
+        queue: impl Into<String>,
         config: IdempotencyConfig,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { records: Arc::new(Records::new(client, table.into(), config)) })
+        let records = Arc::new(Records::new(client, table.into(), config));
+        Ok(Self { records, queue: queue.into().into() })
     }
 }
 
@@ -101,7 +112,7 @@ impl<S> Layer<S> for Idempotency {
     type Service = Idempotent<S>;
 
     fn layer(&self, inner: S) -> Idempotent<S> {
-        Idempotent { records: Arc::clone(&self.records), inner }
+        Idempotent { records: Arc::clone(&self.records), queue: Arc::clone(&self.queue), inner }
     }
 }
 
@@ -109,6 +120,7 @@ impl<S> Layer<S> for Idempotency {
 #[derive(Clone, Debug)]
 pub struct Idempotent<S> {
     records: Arc<Records>,
+    queue: Arc<str>,
     inner: S,
 }
 
@@ -130,21 +142,30 @@ where
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let records = Arc::clone(&self.records);
+        let identity = Identity::of(&self.queue, &context);
         Box::pin(async move {
-            let id = context.envelope().id().unwrap_or(context.message_id()).to_owned();
-            let claim = match records.claim(&id).await? {
+            let identity = match identity {
+                Ok(identity) => identity,
+                Err(reason) => return Ok(Outcome::Park(reason)),
+            };
+            let claim = match records.claim(&identity).await? {
                 Claim::Ours(claim) => claim,
                 Claim::Completed => return Ok(Outcome::Done),
                 Claim::InProgress(left) => return Ok(Outcome::RetryAfter(left)),
+                Claim::OfAnother => {
+                    let id = context.envelope().id().unwrap_or(context.message_id());
+                    let reason = format!("another message of this type has the id {id:?}");
+                    return Ok(Outcome::Park(reason));
+                }
             };
             let answer = inner.call(context).await;
             // The answer stands, whatever becomes of the record.
             let kept = match &answer {
-                Ok(Outcome::Done) => records.complete(&id, &claim).await,
-                _ => records.give_back(&id, &claim).await,
+                Ok(Outcome::Done) => records.complete(&identity, &claim).await,
+                _ => records.give_back(&identity, &claim).await,
             };
             if let Err(error) = kept {
-                tracing::warn!(id, %error, "what was done with a message is not recorded");
+                tracing::warn!(id = identity.key, %error, "what was done with a message is not recorded");
             }
             answer
         })

@@ -29,7 +29,7 @@ pub fn route(phase: Option<Phase>, own: Color, key: &[u8]) -> Color {
     }
 }
 
-fn point(key: &[u8]) -> u64 {
+pub(crate) fn point(key: &[u8]) -> u64 {
     let fnv = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -113,3 +113,58 @@ async fn a_record_of_long_ago_that_nobody_has_removed_yet_holds_nothing_up() {
     put(&service, message("Placed", "1", "a")).await.unwrap();
     assert_eq!(log.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_id_of_two_types_or_two_sources_is_two_messages() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let service = layer(&shop).layer(any(&log));
+    let event = |source: &str| {
+        let text = format!(
+            r#"{{"specversion":"1.0","id":"7","source":"{source}","type":"Event.v9","data":1}}"#
+        );
+        Bodies::default().read(&text, UNIX_EPOCH).unwrap()
+    };
+    for _ in 0..2 {
+        for envelope in [
+            message("Placed", "1", "7"),
+            message("Paid", "1", "7"),
+            event("/a"),
+            event("/b"),
+        ] {
+            assert_eq!(put(&service, envelope).await.unwrap(), Outcome::Done);
+        }
+    }
+    assert_eq!(log.lines(), ["Placed 1", "Paid 1", "Event 1", "Event 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_message_under_the_same_id_is_parked_and_never_taken_for_handled() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let service = layer(&shop).layer(any(&log));
+    put(&service, message("Placed", "1", "7")).await.unwrap();
+    let other = put(&service, message("Placed", "2", "7")).await.unwrap();
+    let Outcome::Park(reason) = other else { panic!("{other:?}") };
+    assert_eq!(reason, "another message of this type has the id \"7\"");
+    // In another version the same message has another payload.
+    let older = ContractVersion::new(8, 0);
+    let older = Envelope::from_json("Placed", older, "[1]", UNIX_EPOCH).unwrap().with_id("7");
+    assert_eq!(put(&service, older).await.unwrap(), Outcome::Done);
+    assert_eq!(log.lines(), ["Placed 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_no_table_takes_neither_fails_for_ever_nor_is_handled_unclaimed() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let service = layer(&shop).layer(any(&log));
+    for _ in 0..2 {
+        let found = put(&service, message("Placed", "1", "")).await.unwrap();
+        assert_eq!(found, Outcome::Done, "SQS's own identifier names it");
+    }
+    assert_eq!(log.len(), 1);
+    let found = put(&service, message("Placed", "1", &"é".repeat(2_000))).await.unwrap();
+    assert!(matches!(found, Outcome::Park(_)), "{found:?}");
+    assert_eq!(log.len(), 1);
+}

@@ -36,7 +36,7 @@ pub(crate) fn layer(shop: &Shop) -> Idempotency {
 }
 
 pub(crate) fn with(shop: &Shop, config: IdempotencyConfig) -> Idempotency {
-    Idempotency::new(shop.world.dynamodb(), "handled", config).unwrap()
+    Idempotency::new(shop.world.dynamodb(), "handled", "orders", config).unwrap()
 }
 
 fn context(id: &str) -> Context {
@@ -144,6 +144,6 @@ async fn a_lost_reply_to_the_claim_is_our_own_and_an_outage_fails_the_message() 
     assert!(handle(&service, "b").await.is_err());
     assert_eq!(log.len(), 1, "nothing is handled that could not be claimed");
     let config = IdempotencyConfig::default().with_completed(Duration::ZERO);
-    let error = Idempotency::new(shop.world.dynamodb(), "handled", config).unwrap_err();
+    let error = Idempotency::new(shop.world.dynamodb(), "handled", "orders", config).unwrap_err();
     assert!(error.to_string().starts_with("completed of 0ns"), "{error}");
 }

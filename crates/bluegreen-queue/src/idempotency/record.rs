@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use super::IdempotencyConfig;
+use super::identity::Identity;
 use crate::HandlerError;
 
 /// Free, run out, or our own: a reply that was lost and a call that was made again.
@@ -32,6 +33,8 @@ pub(super) enum Claim {
     Completed,
     /// Somebody handles it, for that long at most.
     InProgress(Duration),
+    /// The id is that of a message which says something else.
+    OfAnother,
 }
 
 impl Records {
@@ -39,12 +42,12 @@ impl Records {
         Self { client, table, config }
     }
 
-    pub(super) async fn claim(&self, id: &str) -> Result<Claim, HandlerError> {
+    pub(super) async fn claim(&self, identity: &Identity) -> Result<Claim, HandlerError> {
         let claim = format!("{:032x}", fastrand::u128(..));
         let now = self.now();
         let put = self.client.put_item().table_name(&self.table);
         let put = put
-            .set_item(Some(self.item(id, &claim, false, now)))
+            .set_item(Some(self.item(identity, &claim, false, now)))
             .condition_expression(IS_FREE)
             .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":no", AttributeValue::Bool(false))
@@ -52,21 +55,30 @@ impl Records {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await {
             Ok(_) => Ok(Claim::Ours(claim)),
-            Err(error) => taken(error, now),
+            Err(error) => taken(error, identity, now),
         }
     }
 
     /// What is done is done, whoever may have claimed it since, and though its claim be gone.
-    pub(super) async fn complete(&self, id: &str, claim: &str) -> Result<(), HandlerError> {
+    pub(super) async fn complete(
+        &self,
+        identity: &Identity,
+        claim: &str,
+    ) -> Result<(), HandlerError> {
         let put = self.client.put_item().table_name(&self.table);
-        put.set_item(Some(self.item(id, claim, true, self.now()))).send().await.map_err(source)?;
+        let item = self.item(identity, claim, true, self.now());
+        put.set_item(Some(item)).send().await.map_err(source)?;
         Ok(())
     }
 
-    pub(super) async fn give_back(&self, id: &str, claim: &str) -> Result<(), HandlerError> {
+    pub(super) async fn give_back(
+        &self,
+        identity: &Identity,
+        claim: &str,
+    ) -> Result<(), HandlerError> {
         let delete = self.client.delete_item().table_name(&self.table);
         delete
-            .key("id", AttributeValue::S(id.to_owned()))
+            .key("id", AttributeValue::S(identity.key.clone()))
             .condition_expression(IS_OPEN)
             .expression_attribute_values(":no", AttributeValue::Bool(false))
             .expression_attribute_values(":claim", AttributeValue::S(claim.to_owned()))
@@ -78,14 +90,16 @@ impl Records {
 
     fn item(
         &self,
-        id: &str,
+        identity: &Identity,
         claim: &str,
         completed: bool,
         now: u64,
     ) -> HashMap<String, AttributeValue> {
         let holds = if completed { self.config.completed } else { self.config.in_progress };
         HashMap::from([
-            ("id".to_owned(), AttributeValue::S(id.to_owned())),
+            ("id".to_owned(), AttributeValue::S(identity.key.clone())),
+            ("version".to_owned(), AttributeValue::S(identity.version.clone())),
+            ("payload".to_owned(), AttributeValue::S(identity.payload.clone())),
             ("claim".to_owned(), AttributeValue::S(claim.to_owned())),
             ("completed".to_owned(), AttributeValue::Bool(completed)),
             ("expires".to_owned(), number(now.saturating_add(holds.as_secs()))),
@@ -103,7 +117,11 @@ fn number(number: u64) -> AttributeValue {
 }
 
 /// Whose the message is, by the item that was in the way.
-fn taken<R>(error: SdkError<PutItemError, R>, now: u64) -> Result<Claim, HandlerError>
+fn taken<R>(
+    error: SdkError<PutItemError, R>,
+    identity: &Identity,
+    now: u64,
+) -> Result<Claim, HandlerError>
 where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
@@ -112,6 +130,11 @@ where
         _ => return Err(source(error)),
     };
     let item = item.ok_or("DynamoDB does not say who has the message")?;
+    let says = |field| item.get(field).and_then(|value| value.as_s().ok());
+    let differs = says("payload").is_some_and(|payload| *payload != identity.payload);
+    if differs && says("version") == Some(&identity.version) {
+        return Ok(Claim::OfAnother);
+    }
     if item.get("completed").and_then(|is| is.as_bool().ok()) == Some(&true) {
         return Ok(Claim::Completed);
     }
