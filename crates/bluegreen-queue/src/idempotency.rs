@@ -1,6 +1,7 @@
 mod identity;
 mod record;
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use bluegreen_core::Clock;
+use futures_util::FutureExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -67,7 +69,11 @@ impl IdempotencyConfig {
 ///
 /// One `PutItem` claims a message; the answer to one that is refused says why, without a read. A
 /// message that is handled elsewhere at this moment is shown again later, one that was handled is
-/// done. What a handler answers but [`Outcome::Done`] gives the claim back.
+/// done. What a handler answers but [`Outcome::Done`] gives the claim back, and so does a panic.
+///
+/// Dropping the future of a call, as a time-out around this layer does and a consumer at its
+/// deadline, is like a crash: the claim stays until it has run out. So what ends handlers early
+/// belongs within: `once.layer(Timeout::new(dispatch, …))`.
 ///
 /// It narrows the window of at-least-once, and does not close it: a process that dies after the
 /// work and before the record is repeated once the claim has run out. Where that must not be, the
@@ -158,16 +164,18 @@ where
                     return Ok(Outcome::Park(reason));
                 }
             };
-            let answer = inner.call(context).await;
+            let handling = async move { inner.call(context).await };
+            let answer = AssertUnwindSafe(handling).catch_unwind().await;
             // The answer stands, whatever becomes of the record.
             let kept = match &answer {
-                Ok(Outcome::Done) => records.complete(&identity, &claim).await,
+                Ok(Ok(Outcome::Done)) => records.complete(&identity, &claim).await,
                 _ => records.give_back(&identity, &claim).await,
             };
             if let Err(error) = kept {
                 tracing::warn!(id = identity.key, %error, "what was done with a message is not recorded");
             }
-            answer
+            // Who is told of panics is told of this one.
+            answer.unwrap_or_else(|panic| resume_unwind(panic))
         })
     }
 }

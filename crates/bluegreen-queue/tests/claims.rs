@@ -168,3 +168,22 @@ async fn an_id_that_no_table_takes_neither_fails_for_ever_nor_is_handled_unclaim
     assert!(matches!(found, Outcome::Park(_)), "{found:?}");
     assert_eq!(log.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_gives_its_claim_back() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let seen = log.clone();
+    let service = layer(&shop).layer(on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        assert!(seen.len() > 1, "the first time");
+        std::future::ready(Ok(Outcome::Done))
+    }));
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { handle(&service, "a").await }
+    });
+    assert!(first.await.unwrap_err().is_panic(), "who is told of panics is told of this one");
+    assert_eq!(handle(&service, "a").await.unwrap(), Outcome::Done);
+    assert_eq!(log.len(), 2);
+}
