@@ -27,8 +27,12 @@ pub struct IdempotencyConfig {
     /// How long a message counts as handled, in whole seconds from 1 s. SQS keeps messages for up
     /// to 14 days. Default: 15 days.
     pub completed: Duration,
-    /// Where wall time comes from; those of a fleet should agree within seconds. Default: the
-    /// system.
+    /// How long one call to the table may take, the SDK's own tries included. A message whose
+    /// claim got no answer fails; should it have arrived, the message counts as being handled
+    /// until that has run out. Default: 5 s.
+    pub call_timeout: Duration,
+    /// Where wall time comes from; those of a fleet should agree within seconds: a clock that is
+    /// ahead takes claims over by as much too early. Default: the system.
     pub clock: Clock,
 }
 
@@ -37,6 +41,7 @@ impl Default for IdempotencyConfig {
         Self {
             in_progress: Duration::from_secs(15 * 60),
             completed: Duration::from_secs(15 * 24 * 60 * 60),
+            call_timeout: Duration::from_secs(5),
             clock: Clock::system(),
         }
     }
@@ -46,6 +51,7 @@ impl IdempotencyConfig {
     crate::config::with! {
         with_in_progress, in_progress: Duration;
         with_completed, completed: Duration;
+        with_call_timeout, call_timeout: Duration;
         with_clock, clock: Clock;
     }
 
@@ -55,7 +61,7 @@ impl IdempotencyConfig {
                 return Err(ConfigError::new(field, &value, "whole seconds from 1 s"));
             }
         }
-        Ok(())
+        crate::config::check_call_timeout(self.call_timeout)
     }
 }
 
@@ -172,7 +178,8 @@ where
                 _ => records.give_back(&identity, &claim).await,
             };
             if let Err(error) = kept {
-                tracing::warn!(id = identity.key, %error, "what was done with a message is not recorded");
+                let id = identity.key;
+                tracing::warn!(id, %error, "what was done with a message is not recorded");
             }
             // Who is told of panics is told of this one.
             answer.unwrap_or_else(|panic| resume_unwind(panic))

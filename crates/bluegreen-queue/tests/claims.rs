@@ -187,3 +187,21 @@ async fn a_handler_that_panics_gives_its_claim_back() {
     assert_eq!(handle(&service, "a").await.unwrap(), Outcome::Done);
     assert_eq!(log.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_never_answers_holds_nobody() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let service = layer(&shop).layer(any(&log));
+    let puts = || Calls::to(Aws::DynamoDb).operation("PutItem");
+    let soon = Duration::from_secs(60);
+    let silence = shop.world.faults().inject(Rule::new(puts(), Fault::Hang));
+    let unclaimed = tokio::time::timeout(soon, put(&service, message("Placed", "1", "a"))).await;
+    assert!(unclaimed.expect("it waits for ever").is_err());
+    assert_eq!(log.len(), 0, "nothing is handled that could not be claimed");
+    drop(silence);
+    let _silence = shop.world.faults().inject(Rule::new(puts(), Fault::Hang).after(1));
+    let done = tokio::time::timeout(soon, put(&service, message("Placed", "1", "b"))).await;
+    let done = done.expect("it waits for ever").unwrap();
+    assert_eq!((done, log.len()), (Outcome::Done, 1), "what was done stands");
+}

@@ -1,12 +1,14 @@
 //! The edge to DynamoDB: one item for each message.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use tokio::time::timeout;
 
 use super::IdempotencyConfig;
 use super::identity::Identity;
@@ -53,7 +55,7 @@ impl Records {
             .expression_attribute_values(":no", AttributeValue::Bool(false))
             .expression_attribute_values(":claim", AttributeValue::S(claim.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match put.send().await {
+        match self.within(put.send()).await? {
             Ok(_) => Ok(Claim::Ours(claim)),
             Err(error) => taken(error, identity, now),
         }
@@ -67,7 +69,7 @@ impl Records {
     ) -> Result<(), HandlerError> {
         let put = self.client.put_item().table_name(&self.table);
         let item = self.item(identity, claim, true, self.now());
-        put.set_item(Some(item)).send().await.map_err(source)?;
+        self.within(put.set_item(Some(item)).send()).await?.map_err(source)?;
         Ok(())
     }
 
@@ -77,15 +79,19 @@ impl Records {
         claim: &str,
     ) -> Result<(), HandlerError> {
         let delete = self.client.delete_item().table_name(&self.table);
-        delete
+        let delete = delete
             .key("id", AttributeValue::S(identity.key.clone()))
             .condition_expression(IS_OPEN)
             .expression_attribute_values(":no", AttributeValue::Bool(false))
-            .expression_attribute_values(":claim", AttributeValue::S(claim.to_owned()))
-            .send()
-            .await
-            .map_err(source)?;
+            .expression_attribute_values(":claim", AttributeValue::S(claim.to_owned()));
+        self.within(delete.send()).await?.map_err(source)?;
         Ok(())
+    }
+
+    /// A table that does not answer must not keep a consumer from all else.
+    async fn within<T>(&self, call: impl Future<Output = T>) -> Result<T, HandlerError> {
+        let silent = |_| format!("the table {} does not answer", self.table).into();
+        timeout(self.config.call_timeout, call).await.map_err(silent)
     }
 
     fn item(
