@@ -126,12 +126,9 @@ async fn one_id_of_two_types_or_two_sources_is_two_messages() {
         Bodies::default().read(&text, UNIX_EPOCH).unwrap()
     };
     for _ in 0..2 {
-        for envelope in [
-            message("Placed", "1", "7"),
-            message("Paid", "1", "7"),
-            event("/a"),
-            event("/b"),
-        ] {
+        for envelope in
+            [message("Placed", "1", "7"), message("Paid", "1", "7"), event("/a"), event("/b")]
+        {
             assert_eq!(put(&service, envelope).await.unwrap(), Outcome::Done);
         }
     }
@@ -204,4 +201,35 @@ async fn a_table_that_never_answers_holds_nobody() {
     let done = tokio::time::timeout(soon, put(&service, message("Placed", "1", "b"))).await;
     let done = done.expect("it waits for ever").unwrap();
     assert_eq!((done, log.len()), (Outcome::Done, 1), "what was done stands");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_holds_for_all_of_its_time_wherever_in_a_second_it_begins() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    let seen = log.clone();
+    let config = IdempotencyConfig::default()
+        .with_in_progress(Duration::from_secs(1))
+        .with_clock(shop.world.clock());
+    let once = crate::idempotent::with(&shop, config);
+    let service = once.layer(on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        let log = seen.clone();
+        async move {
+            if log.len() == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(Outcome::Done)
+        }
+    }));
+    let millis = || shop.world.clock().now_millis() % 1_000;
+    until(|| millis() >= 940).await;
+    let _working = tokio::spawn({
+        let service = service.clone();
+        async move { handle(&service, "a").await }
+    });
+    log.reach(1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let found = handle(&service, "a").await.unwrap();
+    assert!(matches!(found, Outcome::RetryAfter(_)), "{found:?}");
 }

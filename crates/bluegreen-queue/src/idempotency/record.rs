@@ -51,7 +51,7 @@ impl Records {
         let put = put
             .set_item(Some(self.item(identity, &claim, false, now)))
             .condition_expression(IS_FREE)
-            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":now", number(now.as_secs()))
             .expression_attribute_values(":no", AttributeValue::Bool(false))
             .expression_attribute_values(":claim", AttributeValue::S(claim.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -99,7 +99,7 @@ impl Records {
         identity: &Identity,
         claim: &str,
         completed: bool,
-        now: u64,
+        now: Duration,
     ) -> HashMap<String, AttributeValue> {
         let holds = if completed { self.config.completed } else { self.config.in_progress };
         HashMap::from([
@@ -108,14 +108,20 @@ impl Records {
             ("payload".to_owned(), AttributeValue::S(identity.payload.clone())),
             ("claim".to_owned(), AttributeValue::S(claim.to_owned())),
             ("completed".to_owned(), AttributeValue::Bool(completed)),
-            ("expires".to_owned(), number(now.saturating_add(holds.as_secs()))),
+            // Rounded up: time to live counts in seconds, and a claim must not hold for less than
+            // it was made for.
+            ("expires".to_owned(), number(seconds_up(now.saturating_add(holds)))),
         ])
     }
 
-    /// In seconds, as the time to live of DynamoDB wants it.
-    fn now(&self) -> u64 {
-        self.config.clock.now_millis() / 1_000
+    /// Since the epoch.
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.config.clock.now_millis())
     }
+}
+
+fn seconds_up(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 fn number(number: u64) -> AttributeValue {
@@ -126,7 +132,7 @@ fn number(number: u64) -> AttributeValue {
 fn taken<R>(
     error: SdkError<PutItemError, R>,
     identity: &Identity,
-    now: u64,
+    now: Duration,
 ) -> Result<Claim, HandlerError>
 where
     R: std::fmt::Debug + Send + Sync + 'static,
@@ -145,8 +151,8 @@ where
         return Ok(Claim::Completed);
     }
     let expires = item.get("expires").and_then(|at| at.as_n().ok()?.parse::<u64>().ok());
-    let left = expires.unwrap_or(now).saturating_sub(now).max(1);
-    Ok(Claim::InProgress(Duration::from_secs(left)))
+    let left = Duration::from_secs(expires.unwrap_or(0)).saturating_sub(now);
+    Ok(Claim::InProgress(left.max(Duration::from_secs(1))))
 }
 
 /// The service's own words say more than the SDK's wrapper around them.
