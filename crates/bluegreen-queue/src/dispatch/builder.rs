@@ -106,14 +106,14 @@ pub enum DispatchError {
         /// The version registered again.
         second: ContractVersion,
     },
-    /// A chain of upcasters ends in a version that has neither a handler nor an upcaster.
+    /// An upcaster leads to a version that has neither a handler nor an upcaster.
     #[error("{kind} {version} is made a {missing}, which has neither a handler nor an upcaster")]
     Gap {
-        /// The type that the chain begins with.
+        /// The type that it takes.
         kind: &'static str,
-        /// The version that it begins with.
+        /// The version that it takes.
         version: ContractVersion,
-        /// The type and version that it ends with.
+        /// The type and version that it makes.
         missing: String,
     },
     /// A chain of upcasters never ends.

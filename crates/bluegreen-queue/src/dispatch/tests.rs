@@ -197,6 +197,33 @@ fn a_chain_with_a_gap_a_cycle_or_two_ways_is_refused_by_name() {
 }
 
 #[test]
+fn of_several_faults_the_same_one_is_named_each_time() {
+    let named = || raising().build().unwrap_err().to_string();
+    let last_step =
+        "OrderPlaced 2.0 is made a OrderPlaced 3.1, which has neither a handler nor an upcaster";
+    assert!((0..100).all(|_| named() == last_step), "{}", named());
+}
+
+#[tokio::test]
+async fn no_depth_and_no_number_within_a_payload_makes_a_handler_panic() {
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let table = [
+        (format!(r#"{{"order":1,"new":{deep}}}"#), "the second"),
+        (format!(r#"{{"order":{deep}}}"#), "Park"),
+        (deep.clone(), "Park"),
+        (r#"{"order":1,"order":2}"#.to_owned(), "Park"),
+        (r#"{"order":18446744073709551616}"#.to_owned(), "Park"),
+        (r#"{"order":1e400}"#.to_owned(), "Park"),
+        (r#"{"order":-1}"#.to_owned(), "Park"),
+        (r#"{"order":1,"new":123456789012345678901234567890.12345678}"#.to_owned(), "the second"),
+    ];
+    for (payload, expected) in table {
+        let found = answer(&both(UnknownPolicy::Fail), "OrderPlaced", "2.0", &payload).await;
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
 fn a_dispatch_says_what_it_reads() {
     let expected = Reads::default()
         .with("OrderPlaced", ContractVersion::new(1, 0))

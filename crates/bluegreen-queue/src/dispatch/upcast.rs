@@ -1,6 +1,6 @@
 //! Upcasters: what makes a newer version of a message out of an older one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bluegreen_core::ContractVersion;
@@ -49,11 +49,12 @@ pub(super) fn convert<Old: Message, New: Message>(
     })
 }
 
-/// Follows each registered version to its handler.
+/// Follows each registered version to its handler. In order, so that of several faults the same
+/// one is named each time.
 pub(super) fn resolve(
     ways: Vec<(Contract, Way)>,
-) -> Result<HashMap<(&'static str, u16), Entry>, DispatchError> {
-    let mut known: HashMap<_, (Contract, Way)> = HashMap::new();
+) -> Result<BTreeMap<(&'static str, u16), Entry>, DispatchError> {
+    let mut known: BTreeMap<_, (Contract, Way)> = BTreeMap::new();
     for (contract, way) in ways {
         if let Some((first, _)) = known.get(&contract.key()) {
             let (kind, first, second) = (contract.kind, first.version, contract.version);
@@ -67,9 +68,9 @@ pub(super) fn resolve(
 
 fn follow(
     from: Contract,
-    known: &HashMap<(&'static str, u16), (Contract, Way)>,
+    known: &BTreeMap<(&'static str, u16), (Contract, Way)>,
 ) -> Result<Entry, DispatchError> {
-    let (mut steps, mut at) = (Vec::new(), from);
+    let (mut steps, mut at, mut last) = (Vec::new(), from, from);
     loop {
         match known.get(&at.key()) {
             Some((_, Way::Handle(handler))) => {
@@ -79,12 +80,12 @@ fn follow(
             Some((_, Way::Raise(..))) if steps.len() == known.len() => {
                 return Err(DispatchError::Cycle { kind: from.kind, version: from.version });
             }
-            Some((_, Way::Raise(to, convert))) => {
+            Some((old, Way::Raise(to, convert))) => {
                 steps.push(Arc::clone(convert));
-                at = *to;
+                (last, at) = (*old, *to);
             }
             None => {
-                let (kind, version) = (from.kind, from.version);
+                let (kind, version) = (last.kind, last.version);
                 let missing = format!("{} {}", at.kind, at.version);
                 return Err(DispatchError::Gap { kind, version, missing });
             }
