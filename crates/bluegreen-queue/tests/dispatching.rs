@@ -193,6 +193,34 @@ async fn two_colors_never_play_ping_pong() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_parked_after_all_its_passes_may_be_passed_on_anew_when_it_is_sent_back() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let body = versioned("3.0", "a");
+    let id = shop.put_with(&shop.urls.blue, &body, 8).await;
+    let consume = |color| {
+        let own = Subscription::own(&shop.separate(), color, &shop.dead);
+        let dispatch = writing(&log, UnknownPolicy::PassToOtherColor);
+        shop.consume(own, following(Some(500)), dispatch, ConsumerConfig::default())
+    };
+    let [blue, green] = [Blue, Green].map(consume);
+    until(|| blue.handle.report().parked + green.handle.report().parked == 1).await;
+    blue.stop(SOON).await;
+    green.stop(SOON).await;
+    let parked = shop.look(&shop.dead).await.remove(0);
+    let reason = text(&parked, attributes::REASON).expect("there is room beside the sender's");
+    assert_eq!(reason, "neither color knows it: passed on 2 times");
+    assert_eq!(text(&parked, attributes::ORIGINAL_ID), Some(&*id));
+    // A release that knows it is on green now. SQS's redrive keeps all attributes.
+    let back = shop.world.sqs_as("observer").send_message().queue_url(&shop.urls.blue);
+    let back = back.set_message_attributes(parked.message_attributes.clone());
+    back.message_body(&body).send().await.unwrap();
+    let blue = consume(Blue);
+    until(|| blue.handle.report().passed + blue.handle.report().parked == 1).await;
+    assert_eq!(blue.stop(SOON).await.passed, 1);
+    assert_eq!(shop.look(&shop.urls.green).await[0].body(), Some(&*body));
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_a_shared_queue_a_message_waits_for_the_other_color_and_is_parked_at_last() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;

@@ -38,9 +38,11 @@ impl Attributes {
     }
 
     /// The same for a message of `body` bytes that is passed on once more. Nothing when the
-    /// counter does not fit: without it two colors could pass a message to and fro forever.
+    /// counter does not fit: without it two colors could pass a message to and fro forever. The
+    /// reason of an earlier parking makes room.
     pub(crate) fn passed(&self, original: &str, body: usize) -> Option<Self> {
         let mut next = self.clone();
+        next.0.remove(REASON);
         let passes = self.passes().saturating_add(1).to_string();
         if !next.put(PASSES, "Number", &passes, body) {
             return None;
@@ -50,9 +52,11 @@ impl Attributes {
     }
 
     /// The same for a message of `body` bytes that is parked. Nothing where the reason does not
-    /// fit; the body never suffers.
+    /// fit; the body never suffers. The count of passes makes room: whoever sends the message back
+    /// wants it to be tried anew.
     pub(crate) fn parked(&self, reason: &str, original: &str, body: usize) -> Option<Self> {
         let mut next = self.clone();
+        next.0.remove(PASSES);
         if !next.put(REASON, "String", &acceptable(reason), body) {
             return None;
         }
