@@ -90,6 +90,15 @@ impl Subscription {
         Self { color, side, url, other, dead_letters, roster: None, has_served: None }
     }
 
+    /// The same, and passing on looks at who lives: where no process of the other color does, its
+    /// queue would keep the message until it is too old and gone, so it is parked with that
+    /// reason. Until somebody has looked it is passed on. On a shared queue this changes nothing.
+    #[must_use]
+    pub fn with_roster(mut self, roster: Roster) -> Self {
+        self.roster = Some(roster);
+        self
+    }
+
     /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone
     /// and no process of the other lives, so that nothing is stranded there after a rollback or a
     /// commit. While one lives it finishes its queue itself: it reads what is there for certain,
@@ -150,7 +159,7 @@ impl Subscription {
     }
 
     /// Whether no process of the other color lives. Nobody knows before the first look.
-    fn is_left(&self) -> bool {
+    pub(crate) fn is_left(&self) -> bool {
         let members = self.roster.as_ref().and_then(Roster::members);
         members.is_some_and(|members| members.living.iter().all(|one| one.color == self.color))
     }

@@ -263,6 +263,10 @@ impl Worker {
     }
 
     async fn pass(&self, message: &Received) -> Result<Count, CallError> {
+        if self.subscription.is_left() {
+            let reason = format!("no process of {} lives", self.subscription.color.other());
+            return self.park(message, &reason).await;
+        }
         let attributes = message.attributes.passed(&message.id, message.body.len());
         if let Some((other, attributes)) = self.subscription.other.as_ref().zip(attributes) {
             match self.send(other, message, (message.body.clone(), attributes), "passed").await {

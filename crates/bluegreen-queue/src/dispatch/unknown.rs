@@ -11,7 +11,10 @@ use crate::{Context, HandlerError, Outcome};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum UnknownPolicy {
-    /// The other color probably knows it, as its release is another one: [`Outcome::PassOn`].
+    /// The other color probably knows it, as its release is another one: [`Outcome::PassOn`]. With
+    /// a queue for each color nobody may live who reads the other one: give the subscription a
+    /// [roster](crate::Subscription::with_roster), or [adopt](crate::Subscription::adopted) what
+    /// that color leaves.
     PassToOtherColor,
     /// Nobody will: [`Outcome::Park`], with the type and version as reason.
     Park,
