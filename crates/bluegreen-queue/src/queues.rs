@@ -13,7 +13,7 @@ use crate::{ConfigError, Flow, QueueSide, gate};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Queues {
-    /// Each color reads its own.
+    /// Each color reads its own; both are FIFO, or neither is.
     Separate(ByColor<String>),
     /// Both colors read this one.
     Shared(String),
@@ -31,8 +31,8 @@ impl Queues {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let is_sane = match self {
             Self::Separate(ByColor { blue, green }) => {
-                let alike = is_fifo(blue) == is_fifo(green);
-                !blue.is_empty() && !green.is_empty() && blue != green && alike
+                let is_one_kind = is_fifo(blue) == is_fifo(green);
+                !blue.is_empty() && !green.is_empty() && blue != green && is_one_kind
             }
             Self::Shared(url) => !url.is_empty(),
         };
@@ -41,11 +41,8 @@ impl Queues {
 }
 
 fn not_queues(found: &dyn fmt::Debug) -> ConfigError {
-    ConfigError::new(
-        "queues",
-        found,
-        "the URLs of queues, two different ones of one kind where separate",
-    )
+    let bound = "the URLs of queues, two different ones of a kind (FIFO or not) where separate";
+    ConfigError::new("queues", found, bound)
 }
 
 /// Which queue a consumer reads, and where it sends what it does not handle itself.
@@ -172,7 +169,10 @@ impl Subscription {
             return Err(ConfigError::new("dead_letters", dead, bound));
         }
         let other = self.other.as_ref();
-        if self.url.is_empty() || other.is_some_and(|url| url.is_empty() || *url == self.url) {
+        let fits = |other: &Arc<str>| {
+            !other.is_empty() && *other != self.url && is_fifo(other) == is_fifo(&self.url)
+        };
+        if self.url.is_empty() || !other.is_none_or(fits) {
             return Err(not_queues(&(&self.url, other)));
         }
         Ok(())
@@ -194,4 +194,38 @@ impl Subscription {
 /// Whether a URL is a FIFO queue's: AWS wants their names to end so.
 pub(crate) fn is_fifo(url: &str) -> bool {
     url.ends_with(".fifo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_cannot_be_meant_are_refused_by_name() {
+        let separate = |blue: &str, green: &str| {
+            Queues::Separate(ByColor { blue: blue.to_owned(), green: green.to_owned() })
+        };
+        let table = [
+            (separate("orders", "orders-green"), true, true),
+            (separate("orders.fifo", "orders-green.fifo"), true, true),
+            (separate("orders.fifo", "orders-green"), false, false),
+            (separate("orders", "orders"), false, false),
+            (separate("orders", ""), false, false),
+            (separate("", "orders"), false, false),
+            (separate("dead", "orders"), true, false),
+            (separate("orders", "dead"), true, false),
+            (Queues::Shared("orders".to_owned()), true, true),
+            (Queues::Shared(String::new()), false, false),
+        ];
+        for (queues, may_send, may_consume) in table {
+            assert_eq!(queues.check().is_ok(), may_send, "{queues:?}");
+            for color in Color::BOTH {
+                let own = Subscription::own(&queues, color, "dead");
+                assert_eq!(own.check().is_ok(), may_consume, "{color} of {queues:?}");
+                assert!(Subscription::own(&queues, color, "").check().is_err(), "{queues:?}");
+            }
+        }
+        let error = separate("a", "").check().unwrap_err().to_string();
+        assert!(error.starts_with("queues of Separate"), "{error}");
+    }
 }
