@@ -95,9 +95,10 @@ impl Depth {
 /// [`settle`](DrainConfig::settle) time without a break: a look that fails or finds anything begins
 /// it anew. What is parked or passed on is elsewhere, and is not waited for.
 ///
-/// Cancel safe; put a time limit around it. A send that began before its process followed the
-/// revision may be on its way for as long as the producer's `call_timeout`, which the settle time
-/// covers.
+/// Cancel safe; put a time limit around it: a process that lives and never follows is waited for
+/// without end. A send that began before its process followed the revision may be on its way for
+/// twice the producer's `call_timeout`, which must fit into the settle time. The answer is about
+/// `revision`: should the deployment move on meanwhile so that somebody sends there again, ask anew.
 ///
 /// # Errors
 /// When a field of `config` does not fit; when the store answers with an error that does not pass
