@@ -1,10 +1,11 @@
 //! What becomes of the claim to a message when something goes wrong beside it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bluegreen_core::ContractVersion;
+use bluegreen_core::{ContractVersion, Share};
 use bluegreen_local::{Calls, Fault, Rule, Service as Aws};
 use bluegreen_queue::{
     Bodies, Context, Dispatch, Envelope, HandlerError, IdempotencyConfig, Outcome, UnknownPolicy,
@@ -232,4 +233,90 @@ async fn a_claim_holds_for_all_of_its_time_wherever_in_a_second_it_begins() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let found = handle(&service, "a").await.unwrap();
     assert!(matches!(found, Outcome::RetryAfter(_)), "{found:?}");
+}
+
+/// What a life full of accidents has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    begun: AtomicU32,
+    running: AtomicU32,
+    is_done: AtomicBool,
+    overlaps: AtomicU32,
+    repeats: AtomicU32,
+}
+
+/// A handler at work, until it ends in whatever way.
+struct AtWork(Arc<Seen>);
+
+impl AtWork {
+    fn begin(seen: &Arc<Seen>) -> Self {
+        seen.begun.fetch_add(1, Ordering::SeqCst);
+        seen.overlaps.fetch_add(seen.running.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        let is_done = seen.is_done.load(Ordering::SeqCst);
+        seen.repeats.fetch_add(u32::from(is_done), Ordering::SeqCst);
+        Self(Arc::clone(seen))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dies_and_whatever_reply_is_lost_no_two_handlers_overlap_and_none_follows_a_done() {
+    let (mut begun, mut done) = (0, 0);
+    for seed in 0..20 {
+        let (shop, seen) = (Shop::open().await, Arc::new(Seen::default()));
+        table(&shop).await;
+        let lost = Rule::new(Calls::to(Aws::DynamoDb), Fault::LostReply);
+        let _lost = shop.world.faults().inject(lost.some(Share::percent(30).unwrap(), seed));
+        let handled = Arc::clone(&seen);
+        let service = layer(&shop).layer(on(UnknownPolicy::Park, move |_, context| {
+            let at_work = AtWork::begin(&handled);
+            let seed = seed * 1_000 + u64::from(context.receive_count());
+            let mut random = fastrand::Rng::with_seed(seed);
+            async move {
+                tokio::time::sleep(Duration::from_millis(random.u64(1..10_000))).await;
+                drop(at_work);
+                match random.u8(..8) {
+                    0 => Ok(Outcome::Done),
+                    1 => panic!("an accident"),
+                    2 => Ok(Outcome::PassOn),
+                    _ => Err("not today".into()),
+                }
+            }
+        }));
+        let workers = (0..4).map(|worker| {
+            let (service, seen) = (service.clone(), Arc::clone(&seen));
+            tokio::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(seed * 10 + u64::from(worker));
+                for receive in 0..40 {
+                    let context = Context::new("m", worker * 100 + receive, message_of("a"));
+                    let life = Duration::from_millis(random.u64(1..30_000));
+                    let call = tokio::spawn(service.clone().oneshot(context));
+                    let abort = call.abort_handle();
+                    match tokio::time::timeout(life, call).await {
+                        Ok(Ok(Ok(Outcome::Done))) => seen.is_done.store(true, Ordering::SeqCst),
+                        Ok(_) => {}
+                        Err(_) => abort.abort(),
+                    }
+                    tokio::time::sleep(Duration::from_millis(random.u64(1..20_000))).await;
+                }
+            })
+        });
+        for worker in workers.collect::<Vec<_>>() {
+            worker.await.unwrap();
+        }
+        let count = |count: &AtomicU32| count.load(Ordering::SeqCst);
+        assert_eq!((count(&seen.overlaps), count(&seen.repeats)), (0, 0), "seed {seed}");
+        begun += count(&seen.begun);
+        done += u32::from(seen.is_done.load(Ordering::SeqCst));
+    }
+    assert!(begun > 60 && done > 10, "{begun} {done}");
+}
+
+fn message_of(id: &str) -> Envelope {
+    crate::shop::order(id).parse::<Envelope>().unwrap().with_id(id)
 }
