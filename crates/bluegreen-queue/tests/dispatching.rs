@@ -279,6 +279,42 @@ async fn a_message_that_cannot_be_parked_stays_in_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_queue_that_is_gone_holds_up_no_other_message_and_loses_none() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    let sqs = shop.world.sqs_as("observer");
+    sqs.delete_queue().queue_url(&shop.dead).send().await.unwrap();
+    shop.put(&shop.urls.blue, "poison").await;
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().failed == 2).await;
+    shop.put(&shop.urls.blue, &order("a")).await;
+    log.reach(1).await;
+    seconds(61).await;
+    let (visible, hidden) = shop.counts(&shop.urls.blue).await;
+    assert_eq!(visible + hidden, 1, "the poison is still there");
+    sqs.create_queue().queue_name("dead").send().await.unwrap();
+    until(|| running.handle.report().parked == 1).await;
+    running.stop(SOON).await;
+    assert_eq!(shop.look(&shop.dead).await[0].body(), Some("poison"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_other_colors_queue_does_not_take_is_parked_with_that_reason() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;
+    let sqs = shop.world.sqs_as("observer");
+    sqs.delete_queue().queue_url(&shop.urls.green).send().await.unwrap();
+    let policy = UnknownPolicy::PassToOtherColor;
+    let running = shop.blue(writing(&log, policy), ConsumerConfig::default());
+    seconds(5).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.parked, report.failed, report.passed), (1, 0, 0));
+    let parked = shop.look(&shop.dead).await;
+    let reason = text(&parked[0], attributes::REASON);
+    assert_eq!(reason, Some("it cannot be passed on: the other color's queue does not exist"));
+    assert_eq!(parked[0].body(), Some(&*versioned("2.0", "a")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_may_ask_for_any_outcome() {
     use bluegreen_queue::Outcome;
     let (shop, log) = (Shop::open().await, Log::default());

@@ -268,16 +268,21 @@ impl Worker {
             return self.park(message, &reason).await;
         }
         let attributes = message.attributes.passed(&message.id, message.body.len());
-        if let Some((other, attributes)) = self.subscription.other.as_ref().zip(attributes) {
-            match self.send(other, message, (message.body.clone(), attributes), "passed").await {
-                Err(error) if error.is_invalid() => {
-                    tracing::warn!(cause = %error.into_source(), "a message cannot be passed on");
+        let why = match self.subscription.other.as_ref().zip(attributes) {
+            None => "no room for the attribute that counts passes",
+            Some((other, attributes)) => {
+                let content = (message.body.clone(), attributes);
+                match self.send(other, message, content, "passed").await {
+                    Err(error) if error.is_invalid() => "the other color's queue does not take it",
+                    // Waiting for it would end with the message's own time.
+                    Err(error) if error.is_queue_missing() => {
+                        "the other color's queue does not exist"
+                    }
+                    sent => return sent.map(|()| Count::Passed),
                 }
-                sent => return sent.map(|()| Count::Passed),
             }
-        }
-        let reason = "it cannot be passed on: no room for the attribute that counts passes";
-        self.park(message, reason).await
+        };
+        self.park(message, &format!("it cannot be passed on: {why}")).await
     }
 
     async fn send(
