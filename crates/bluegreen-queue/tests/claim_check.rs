@@ -152,25 +152,19 @@ async fn a_payload_that_cannot_be_got_at_the_moment_comes_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_that_is_gone_or_another_is_poison_and_its_message_keeps_the_claim() {
-    let change: [(&dyn Fn(&Bucket), &str); 3] = [
-        (&|bucket| bucket.change(BTreeMap::clear), "there is no payload kept as "),
-        (
-            &|bucket| bucket.change(|kept| kept.values_mut().for_each(|text| text.push(' '))),
-            "the payload kept as ",
-        ),
-        (
-            &|bucket| {
-                bucket
-                    .change(|kept| kept.values_mut().for_each(|text| text.replace_range(..1, "[")));
-            },
-            "the field \"payload\" does not fit",
-        ),
+    type Change = fn(&mut BTreeMap<String, String>);
+    let longer: Change = |kept| kept.values_mut().for_each(|text| text.push(' '));
+    let other: Change = |kept| kept.values_mut().for_each(|text| text.replace_range(..1, "["));
+    let changes: [(Change, &str); 3] = [
+        (BTreeMap::clear, "there is no payload kept as "),
+        (longer, "the payload kept as "),
+        (other, "the field \"payload\" does not fit"),
     ];
-    for (change, expected) in change {
+    for (change, expected) in changes {
         let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
         producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap();
         let whole = bucket.kept.lock().unwrap().clone();
-        change(&bucket);
+        bucket.change(change);
         let running = shop.blue(measuring(&log), consuming(&bucket));
         until(|| running.handle.report().parked == 1).await;
         running.stop(SOON).await;
