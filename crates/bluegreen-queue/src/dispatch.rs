@@ -5,6 +5,7 @@ mod upcast;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -146,10 +147,11 @@ impl Service<Context> for Dispatch {
     }
 
     fn call(&mut self, context: Context) -> Self::Future {
-        // All of it happens when the future is polled: a panic must not reach what calls for many
-        // messages, as the worker of a buffer does.
-        let dispatch = self.clone();
-        Box::pin(async move { dispatch.answer(context).await })
+        // Upcasters, and handlers that are no async functions, work before their future is polled. A
+        // panic of theirs belongs there: it must not reach what calls for many messages, as the
+        // worker of a buffer does.
+        let answered = panic::catch_unwind(AssertUnwindSafe(|| self.answer(context)));
+        answered.unwrap_or_else(|panic| Box::pin(async { panic::resume_unwind(panic) }))
     }
 }
 

@@ -117,22 +117,14 @@ impl Worker {
             return Finished { id: message.id, count, settlement };
         }
         let answer = match self.bodies.read(&message.body, message.sent) {
+            // Boxed, as few messages need it: what follows would be part of every task.
+            Ok(envelope) if envelope.claim().is_some() => {
+                Box::pin(self.answer_claimed(service, envelope, &message, &lease)).await
+            }
             Ok(envelope) => {
-                let claimed = if envelope.claim().is_none() {
-                    Ok(Ok(envelope))
-                } else {
-                    // Boxed: few messages need it.
-                    Box::pin(self.claimed(envelope)).await
-                };
-                match claimed {
-                    Ok(Ok(envelope)) => {
-                        let id = Arc::clone(&message.id);
-                        let context = Context::new(id, message.receive_count, envelope);
-                        answer(service, context.with_lease(lease.clone())).await
-                    }
-                    Ok(Err(reason)) => Ok(Outcome::Park(reason)),
-                    Err(error) => Err(error),
-                }
+                let context =
+                    Context::new(Arc::clone(&message.id), message.receive_count, envelope);
+                answer(service, context.with_lease(lease.clone())).await
             }
             Err(error) => Ok(Outcome::Park(told(&error))),
         };
@@ -164,6 +156,27 @@ impl Worker {
             }
         };
         Finished { id: message.id, count, settlement }
+    }
+
+    /// What the service answers to a message whose payload is kept elsewhere.
+    async fn answer_claimed<S>(
+        &self,
+        service: S,
+        envelope: Envelope,
+        message: &Received,
+        lease: &Lease,
+    ) -> Result<Outcome, HandlerError>
+    where
+        S: Service<Context, Response = Outcome, Error = HandlerError>,
+    {
+        match self.claimed(envelope).await? {
+            Ok(envelope) => {
+                let id = Arc::clone(&message.id);
+                let context = Context::new(id, message.receive_count, envelope);
+                answer(service, context.with_lease(lease.clone())).await
+            }
+            Err(reason) => Ok(Outcome::Park(reason)),
+        }
     }
 
     /// The envelope with its payload, wherever that is kept; or why it is poison.
