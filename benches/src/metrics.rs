@@ -222,9 +222,9 @@ impl Bench<'_> {
     /// What a series takes after one thread, or each of four, has recorded values of three decades.
     fn memory(&self) -> Result<()> {
         // As the README states them.
-        const OF_COUNTER: f64 = 1_200.0;
+        const OF_COUNTER: f64 = 1_250.0;
         const OF_COUNTERS_THREAD: f64 = 200.0;
-        const OF_DISTRIBUTION: f64 = 23_500.0;
+        const OF_DISTRIBUTION: f64 = 24_000.0;
         const OF_DISTRIBUTIONS_THREAD: f64 = 22_500.0;
         let metrics = ours(&World::new(), MetricsConfig::default())?.0;
         let count = |name: &str| {
