@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::TimeUnit;
 use crate::counter::CounterCell;
 use crate::distribution::{DistributionCell, Reading};
 use crate::histogram::Histogram;
@@ -67,7 +68,7 @@ impl RequestsCell {
     }
 
     pub(crate) fn end(&self, ending: Ending, took: Duration) {
-        let millis = took.as_secs_f64() * 1e3;
+        let millis = TimeUnit::Milliseconds.of(took);
         match ending {
             Ending::Succeeded => self.succeeded.record(millis, 1),
             Ending::Failed => self.failed.record(millis, 1),
@@ -92,6 +93,16 @@ impl RequestsReading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_milliseconds_are_whole_latencies() {
+        let (cell, mut reading) = (RequestsCell::new(&Arc::default()), RequestsReading::default());
+        for millis in 1..20_000u32 {
+            cell.end(Ending::Succeeded, Duration::from_millis(millis.into()));
+            let latency = reading.take(&cell).latency;
+            assert_eq!(latency.values(), [(f64::from(millis), 1)]);
+        }
+    }
 
     #[test]
     fn count_errors_latency_and_in_flight_come_of_one_record() {

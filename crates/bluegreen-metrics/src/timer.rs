@@ -40,11 +40,12 @@ pub enum TimeUnit {
 
 impl TimeUnit {
     pub(crate) fn of(self, time: Duration) -> f64 {
-        let seconds = time.as_secs_f64();
+        // Whole nanoseconds and one division, so that whole milliseconds stay whole.
+        let nanos = time.as_nanos() as f64;
         match self {
-            Self::Seconds => seconds,
-            Self::Milliseconds => seconds * 1e3,
-            Self::Microseconds => seconds * 1e6,
+            Self::Seconds => nanos / 1e9,
+            Self::Milliseconds => nanos / 1e6,
+            Self::Microseconds => nanos / 1e3,
         }
     }
 }
@@ -101,6 +102,22 @@ impl Drop for Timing<'_> {
     fn drop(&mut self) {
         if self.counts {
             self.timer.record(self.since.elapsed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_times_are_recorded_as_whole_numbers() {
+        for n in (0..100_000u32).chain([86_400_000, u32::MAX]) {
+            let whole = f64::from(n);
+            let millis = Duration::from_millis(n.into());
+            assert_eq!(TimeUnit::Milliseconds.of(millis), whole);
+            assert_eq!(TimeUnit::Microseconds.of(Duration::from_micros(n.into())), whole);
+            assert_eq!(TimeUnit::Seconds.of(Duration::from_secs(n.into())), whole);
         }
     }
 }
