@@ -57,6 +57,12 @@ impl Labels {
             }
             check_text("label's value", value, VALUE_LIMIT)?;
         }
+        for (place, (name, _)) in labels.iter().enumerate() {
+            if labels.iter().take(place).any(|(known, _)| known == name) {
+                let (found, bound) = ((*name).to_owned(), "given only once");
+                return Err(MetricsError::Name { field: "label", found, bound });
+            }
+        }
         Self::sorted(metric, labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
     }
 
@@ -67,15 +73,17 @@ impl Labels {
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, MetricsError> {
         let labels = labels
-            .map(|(name, value)| (adapt(name, NAME_LIMIT), adapt(value, VALUE_LIMIT)))
+            .map(|(name, value)| {
+                (adapt(name.trim_start_matches(':'), NAME_LIMIT), adapt_value(value))
+            })
             .filter(|(name, _)| !is_own(name));
         Self::sorted(metric, labels)
     }
 
     fn sorted(metric: &str, labels: impl Iterator<Item = Dimension>) -> Result<Self, MetricsError> {
         let mut labels: Vec<_> = labels.collect();
-        labels.sort();
-        // Of one name given twice the first value stays.
+        // Of one name given twice the first value stays: the order of equals is kept.
+        labels.sort_by(|one, other| one.0.cmp(&other.0));
         labels.dedup_by(|next, kept| next.0 == kept.0);
         if labels.len() > MOST_LABELS {
             let (metric, found) = (metric.to_owned(), labels.len());
@@ -172,8 +180,8 @@ fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Metri
 }
 
 fn adapt(text: &str, limit: usize) -> String {
-    let text = text.trim_start_matches(':').chars().take(limit);
-    let adapted: String = text.map(|c| if is_printable(c) { c } else { '?' }).collect();
+    let adapted: String =
+        text.chars().take(limit).map(|c| if is_printable(c) { c } else { '?' }).collect();
     if adapted.trim().is_empty() { "none".to_owned() } else { adapted }
 }
 
@@ -217,6 +225,8 @@ mod tests {
             let error = Labels::checked("m", &[(label, value)]).unwrap_err();
             assert!(matches!(error, MetricsError::Name { field, .. } if field == named), "{error}");
         }
+        let twice = Labels::checked("m", &[("a", "x"), ("b", "x"), ("a", "y")]).unwrap_err();
+        assert_eq!(twice.to_string(), "the label \"a\" does not fit: it must be given only once");
         let many: Vec<_> = (0..26).map(|n| n.to_string()).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
         let error = Labels::checked("m", &many).unwrap_err();
@@ -228,10 +238,26 @@ mod tests {
 
     #[test]
     fn foreign_labels_are_made_to_fit() {
-        let foreign = [("route", "/ä"), ("Service", "evil"), ("empty", ""), (":x", "y")];
+        let foreign = [
+            ("route", "/ä"),
+            ("Service", "evil"),
+            (":Service", "evil, too"),
+            ("empty", ""),
+            (":x", ":y"),
+            ("twice", "b"),
+            ("twice", "a"),
+            ("::", "\u{7}"),
+        ];
         let labels = Labels::adapted("m", foreign.into_iter()).unwrap();
         let labels: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(labels, [("empty", "none"), ("route", "/?"), ("x", "y")]);
+        assert_eq!(
+            labels,
+            [("empty", "none"), ("none", "?"), ("route", "/?"), ("twice", "b"), ("x", ":y")]
+        );
+        let long = "ä".repeat(10_000);
+        let labels = Labels::adapted("m", [(&*long, &*long)].into_iter()).unwrap();
+        let (name, value) = labels.iter().next().unwrap();
+        assert_eq!((name.len(), value.len()), (NAME_LIMIT, VALUE_LIMIT));
     }
 
     #[test]

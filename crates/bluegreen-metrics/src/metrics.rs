@@ -173,7 +173,8 @@ impl Metrics {
     /// # Errors
     /// As [`counter`](Self::counter); also when a label's name is not 1 to 255 printable ASCII
     /// characters, begins with a colon or is a fixed dimension's, when its value is not 1 to 1,024
-    /// such characters, or when there are more than 25.
+    /// such characters, when one name is given twice, or when there are more than 25: CloudWatch
+    /// takes 30 dimensions, and up to five are our own.
     pub fn counter_with(
         &self,
         name: &str,
