@@ -42,7 +42,7 @@ struct Inner {
 /// bound.
 type Known<C> = RwLock<HashMap<Key, Weak<C>>>;
 
-/// Keys that are found again by a look, of each kind; those beyond are registered each time.
+/// Keys that are found again by a look, of each kind.
 const MOST_KNOWN: usize = 20_000;
 /// Metrics that are named in the log as not recorded.
 const MOST_FAILED: usize = 1_000;
@@ -88,14 +88,15 @@ impl Recorder {
         let registered = self.inner.registry.register::<C>(&name, None, labels)?;
         if !registered.folded {
             let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-            if known.len() == known.capacity() {
+            if known.len() == MOST_KNOWN {
+                // Labels that are adapted or left out make many keys of one series, so that even
+                // living ones have no bound. Those in use are back after one registration each.
+                known.clear();
+            } else if known.len() == known.capacity() {
                 // Before it grows: what was forgotten meanwhile makes room.
                 known.retain(|_, cell| cell.strong_count() > 0);
             }
-            // Labels that are adapted or left out make many keys of one series.
-            if known.len() < MOST_KNOWN {
-                known.insert(key.to_retained(), Arc::downgrade(&registered.cell));
-            }
+            known.insert(key.to_retained(), Arc::downgrade(&registered.cell));
         }
         Ok(registered.cell)
     }
@@ -198,5 +199,29 @@ fn of_facade(unit: ::metrics::Unit) -> Unit {
         Facade::KilobitsPerSecond => Unit::KilobitsPerSecond,
         Facade::BitsPerSecond => Unit::BitsPerSecond,
         Facade::CountPerSecond => Unit::CountPerSecond,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::metrics::Label;
+
+    use super::*;
+    use crate::registry::{caps, naming};
+
+    #[test]
+    fn keys_without_end_take_bounded_memory_and_the_last_are_known() {
+        let registry = Registry::new(naming(&[]), caps(10));
+        let recorder = Recorder::new(Arc::new(registry));
+        let known = &recorder.inner.counters;
+        let len = || known.read().unwrap().len();
+        // Left out, as it would hide a dimension of our own: all are one series.
+        let key = |n: usize| Key::from_parts("n", vec![Label::new("Service", n.to_string())]);
+        for n in 0..3 * MOST_KNOWN {
+            recorder.series(known, &key(n)).unwrap().add(1);
+            assert!(len() <= MOST_KNOWN);
+            assert!(known.read().unwrap().contains_key(&key(n)), "{n}");
+        }
+        assert_eq!(recorder.series(known, &key(0)).unwrap().total(), 3 * MOST_KNOWN as u64);
     }
 }
