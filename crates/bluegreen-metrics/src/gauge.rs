@@ -11,7 +11,8 @@ use crate::series::Cell;
 /// Each window is sent the level at its end. Before the first call there is none, and nothing is
 /// sent; nor is it once nobody holds the gauge and the last call is longer ago than
 /// [`idle_ttl`](crate::MetricsConfig::idle_ttl). A level that is not a number, or beyond CloudWatch's ±2³⁶⁰, is refused and counted in
-/// [`Stats::refused`](crate::Stats::refused); the gauge then keeps what it had.
+/// [`Stats::refused`](crate::Stats::refused); the gauge then keeps what it had. One within ±2⁻³⁶⁰ is
+/// zero.
 ///
 /// Setting is one atomic store, adding a compare-and-set that is repeated only when two threads
 /// meet. Clones share the level.
@@ -51,7 +52,7 @@ pub(crate) struct GaugeCell {
 
 impl GaugeCell {
     pub(crate) fn set(&self, level: f64) {
-        if is_allowed(level) {
+        if let Some(level) = allowed(level) {
             self.level.store(level.to_bits(), Ordering::Relaxed);
             self.touched.store(true, Ordering::Release);
         } else {
@@ -63,7 +64,7 @@ impl GaugeCell {
         let changed = self.level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
             let level = f64::from_bits(bits);
             let sum = amount + if level.is_nan() { self.from } else { level };
-            is_allowed(sum).then(|| sum.to_bits())
+            allowed(sum).map(f64::to_bits)
         });
         match changed {
             Ok(_) => self.touched.store(true, Ordering::Release),
@@ -113,8 +114,11 @@ impl Cell for GaugeCell {
     }
 }
 
-fn is_allowed(level: f64) -> bool {
-    level.abs() <= 2f64.powi(360)
+/// The level as CloudWatch takes it: what is too small is zero, and zero has no sign, or one datum
+/// would have it twice.
+fn allowed(level: f64) -> Option<f64> {
+    let size = level.abs();
+    if size < 2f64.powi(-360) { Some(0.0) } else { (size <= 2f64.powi(360)).then_some(level) }
 }
 
 #[cfg(test)]
@@ -140,6 +144,22 @@ mod tests {
         gauge.set(-2.5);
         assert_eq!(gauge.cell.level(), Some(-2.5));
     }
+
+    #[test]
+    fn what_is_too_small_for_cloudwatch_is_zero_and_zero_has_no_sign() {
+        let gauge = GaugeCell::make(&Arc::default());
+        for small in [-0.0, f64::MIN_POSITIVE, -f64::MIN_POSITIVE, 5e-324, 2f64.powi(-361)] {
+            gauge.set(small);
+            assert_eq!(gauge.level().map(f64::to_bits), Some(0), "{small:e}");
+            gauge.add(small);
+            assert_eq!(gauge.level().map(f64::to_bits), Some(0), "{small:e}");
+        }
+        for kept in [2f64.powi(-360), -2f64.powi(360)] {
+            gauge.set(kept);
+            assert_eq!(gauge.level(), Some(kept));
+        }
+    }
+
     #[test]
     fn a_look_tells_a_level_that_was_set_from_one_that_stands() {
         let gauge = GaugeCell::make(&Arc::default());
