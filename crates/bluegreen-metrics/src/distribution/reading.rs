@@ -1,4 +1,5 @@
-//! What was recorded since the last look.
+//! What was recorded since the last look. The tests here race threads with a reader that only looks,
+//! far more often than windows end.
 
 use std::sync::atomic::Ordering;
 

@@ -1,5 +1,7 @@
 //! What a distribution promises, for any records in any interleaving of threads and windows: each
 //! minute that arrives has the count, sum, minimum, maximum and percentiles of what was recorded.
+//! A case rules the order of its threads, so what each minute holds is known; `racing` has threads
+//! that nobody orders.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 

@@ -1,5 +1,6 @@
 //! Threads that record as fast as they can while windows are collected at any moment: each record
-//! is in exactly one window, and all windows together are what was recorded.
+//! is in exactly one window, and all windows together are what was recorded. Nobody orders these
+//! threads, so which minute has a record is not known; in `promises` a case orders them.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
