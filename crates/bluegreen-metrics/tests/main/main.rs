@@ -19,6 +19,8 @@ mod facade;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod publishing;

@@ -244,3 +244,88 @@ async fn an_upgraded_connection_counts_until_its_answer_was_sent() {
     });
     assert_eq!(seen.await, (1.0, 0.0, 1.0, 40.0, 0.0));
 }
+
+/// A body that breaks where a server polls it.
+struct Panicking;
+
+impl http_body::Body for Panicking {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        panic!("a body's own fault")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_body_or_of_the_call_itself_is_an_error_once() {
+    let seen = figures(|metrics| async move {
+        let service = service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(http::Response::new(Panicking))
+        });
+        let response = metrics.http_layer().layer(service).oneshot(request("/")).await.unwrap();
+        let body = tokio::spawn(response.into_body().collect());
+        assert!(body.await.unwrap_err().is_panic());
+    });
+    assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
+    let seen = figures(|metrics| async move {
+        type Answer = std::future::Ready<Result<http::Response<Body>, Infallible>>;
+        let service = service_fn(|_: Request<Body>| -> Answer { panic!("before any future") });
+        let mut service = metrics.http_layer().layer(service);
+        let call = AssertUnwindSafe(|| drop(service.call(request("/"))));
+        assert!(catch_unwind(call).is_err());
+    });
+    assert_eq!(seen.await, (1.0, 1.0, 1.0, 0.0, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_never_polled_ends_its_request_when_it_is_dropped() {
+    let seen = figures(|metrics| async move {
+        let service = metrics.http_layer().layer(router());
+        let response = service.oneshot(request("/long")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(response);
+    });
+    assert_eq!(seen.await, (1.0, 0.0, 1.0, 20.0, 0.0));
+}
+
+/// A real server, which sends no body to HEAD, and an interim answer before it reads one.
+#[tokio::test]
+async fn a_real_servers_head_and_interim_answers_are_one_request_each() {
+    use std::io::{Read as _, Write as _};
+    let account = Account::new();
+    let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
+    let length = async |body: Bytes| body.len().to_string();
+    let routes = router().route("/length", axum::routing::post(length));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = routes.layer(metrics.http_layer());
+    let server = tokio::spawn(axum::serve(listener, routes).into_future());
+    let answers = tokio::task::spawn_blocking(move || {
+        [
+            "HEAD /fine HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "HEAD /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "GET /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "POST /length HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\nconnection: close\r\n\
+             content-length: 3\r\n\r\nabc",
+        ]
+        .map(|request| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        })
+    });
+    let answers = answers.await.unwrap();
+    assert!(answers[3].starts_with("HTTP/1.1 100 Continue"), "{}", answers[3]);
+    assert!(answers.iter().all(|answer| answer.contains("HTTP/1.1 200 OK")), "{answers:?}");
+    server.abort();
+    running.stop(seconds(5)).await;
+    let sums = ["RequestCount", "ErrorCount", "InFlight"].map(|name| account.sum(name));
+    assert_eq!(sums, [4.0, 0.0, 0.0]);
+    assert_eq!(account.series("RequestLatency")[0].count, 4.0);
+}
