@@ -303,7 +303,8 @@ mod tests {
         for (what, points, expected) in [
             ("a hundred metrics", plain(100), 2),
             ("one more", plain(101), 4),
-            ("all of them with three points", mixed(), 6),
+            ("one of them with three points", mixed(), 6),
+            ("all of them with three points", (0..20).flat_map(|n| both(n, &many)).collect(), 6),
             ("a later window, which comes first", [later, plain(1)].concat(), 3),
         ] {
             assert_eq!(records(points).len(), expected, "{what}");

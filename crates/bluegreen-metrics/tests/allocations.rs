@@ -59,49 +59,6 @@ fn a_record_allocates_nothing() {
     assert_eq!(measure(records).count_total, 0);
 }
 
-/// Each thread has a copy of its own; a thread that comes when another has ended takes over that one's.
-#[test]
-fn memory_grows_by_the_threads_that_record_at_a_time_and_not_by_those_that_ever_did() {
-    let metrics = metrics();
-    let counter = metrics.counter("n", Unit::Count).unwrap();
-    let values = metrics.distribution("d", Unit::Milliseconds).unwrap();
-    let record = || {
-        // The thread's number is drawn once in its life, and is no memory of a series.
-        metrics.counter("first", Unit::Count).unwrap().increment();
-        let info = measure(|| {
-            for n in 0..10_000 {
-                counter.increment();
-                values.record(1.0 + f64::from(n) / 10.0);
-            }
-        });
-        info.bytes_total
-    };
-    let at_a_time = |threads: usize| -> u64 {
-        let all_done = std::sync::Barrier::new(threads);
-        std::thread::scope(|scope| {
-            let running: Vec<_> = (0..threads)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let bytes = record();
-                        all_done.wait();
-                        bytes
-                    })
-                })
-                .collect();
-            running.into_iter().map(|thread| thread.join().unwrap()).sum()
-        })
-    };
-    let one = at_a_time(1);
-    assert!((20_000..24_000).contains(&one), "{one}");
-    // Tests beside this one take and give back numbers meanwhile: each may cost one copy more.
-    let beside = 3 * one;
-    // The one's copy is there already, as its thread has ended.
-    let more = at_a_time(4);
-    assert!((3 * one..=3 * one + beside).contains(&more), "{more} {one}");
-    let later = (0..1_000).map(|_| at_a_time(1)).sum::<u64>();
-    assert!(later <= beside, "{later} {one}");
-}
-
 #[test]
 fn a_record_through_the_facade_allocates_nothing_with_a_handle_in_hand() {
     let metrics = metrics();

@@ -6,10 +6,12 @@ use crate::counter::CounterCell;
 use crate::dimensions::Labels;
 use crate::distribution::DistributionCell;
 use crate::gauge::GaugeCell;
+use crate::own_metrics::OwnMetrics;
 use crate::point::Samples;
 use crate::registry::{caps, naming};
 use crate::requests::Ending;
 use crate::series::Cell;
+use crate::stats::{Counts, DropCause};
 
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
@@ -194,4 +196,27 @@ fn more_values_than_a_datum_takes_become_several_of_the_same_window() {
     assert!(sizes.len() >= 3 && sizes.iter().all(|(values, _)| *values <= 150), "{sizes:?}");
     assert_eq!(sizes.iter().map(|(_, count)| count).sum::<f64>(), 400.0);
     assert!(points.iter().all(|point| point.start == at(60)));
+}
+
+#[test]
+fn each_cause_of_a_drop_is_counted_and_published_under_its_own_name() {
+    let (registry, mut collector) = collector();
+    let counts = Counts::new(OwnMetrics::of(&registry));
+    for (cause, datums) in DropCause::ALL.into_iter().zip([1, 20, 300, 4_000, 50_000]) {
+        counts.dropped(cause, datums);
+    }
+    let dropped = counts.stats().dropped;
+    let of = [dropped.overflow, dropped.stale, dropped.invalid, dropped.unknown, dropped.shutdown];
+    assert_eq!(of, [1, 20, 300, 4_000, 50_000]);
+    assert_eq!(
+        texts(&collector.collect(at(120))),
+        [
+            "MetricsDropped 60 54321",
+            "MetricsDroppedByCause[overflow] 60 1",
+            "MetricsDroppedByCause[stale] 60 20",
+            "MetricsDroppedByCause[invalid] 60 300",
+            "MetricsDroppedByCause[unknown] 60 4000",
+            "MetricsDroppedByCause[shutdown] 60 50000",
+        ]
+    );
 }
