@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::bucket;
+use crate::{TimeUnit, bucket};
 
 /// What CloudWatch is asked for lies so far below the edge, in milliseconds: less than a nanosecond,
 /// the step of what is recorded, so that it parts the last request below the edge from the first
@@ -16,7 +16,7 @@ const BELOW: f64 = 1e-7;
 
 /// The shortest time, in milliseconds, that lies above a bound.
 fn edge(bound: Duration) -> f64 {
-    let millis = bound.as_nanos() as f64 / 1e6;
+    let millis = TimeUnit::Milliseconds.of(bound);
     // Bounds are checked: all of them fall into a bucket.
     bucket::index_of(millis).map_or(millis, bucket::upper_edge)
 }
@@ -63,7 +63,7 @@ mod tests {
     /// How many lie above and within, as CloudWatch counts what is published.
     fn counted(bound: Duration, requests: &[Duration]) -> (u64, u64) {
         let cell = DistributionCell::make(&Arc::default());
-        requests.iter().for_each(|took| cell.record(took.as_secs_f64() * 1e3, 1));
+        requests.iter().for_each(|took| cell.record(TimeUnit::Milliseconds.of(*took), 1));
         let text = above(bound);
         let number: f64 = text["TC(".len()..text.len() - ":)".len()].parse().unwrap();
         let values = Reading::default().take(&cell).values();
@@ -86,7 +86,7 @@ mod tests {
                 .collect();
             let bound = Duration::from_nanos(bound);
             let edge = edge(bound);
-            let above = requests.iter().filter(|took| took.as_secs_f64() * 1e3 >= edge).count() as u64;
+            let above = requests.iter().filter(|took| TimeUnit::Milliseconds.of(**took) >= edge).count() as u64;
             prop_assert_eq!(counted(bound, &requests), (above, requests.len() as u64 - above));
             // Never one that took no longer than the bound itself.
             let longer = requests.iter().filter(|took| **took > bound).count() as u64;
