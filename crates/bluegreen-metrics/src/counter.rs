@@ -108,3 +108,27 @@ impl Cell for CounterCell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cloudwatchs_numbers_can_hold_is_counted_exactly_and_more_is_refused() {
+        let refused = Arc::new(CounterCell::default());
+        let (cell, mut taken) = (CounterCell::make(&refused), 0);
+        cell.add(LARGEST);
+        let Taken::New(amount) = cell.take(&mut taken) else { panic!("nothing is taken") };
+        assert_eq!(amount.values(), [(9_007_199_254_740_992.0, 1)]);
+        for n in [LARGEST + 1, u64::MAX] {
+            cell.add(n);
+            cell.reach(n);
+        }
+        assert_eq!(cell.take(&mut taken), Taken::Nothing);
+        assert_eq!(refused.total(), 4);
+        // A total that was followed so far goes on.
+        cell.reach(LARGEST);
+        cell.reach(LARGEST - 1);
+        assert_eq!(cell.take(&mut taken), Taken::New(Amount::Sum(LARGEST)));
+    }
+}
