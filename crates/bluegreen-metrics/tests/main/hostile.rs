@@ -93,7 +93,7 @@ async fn texts_of_any_kind_are_refused_by_name_or_made_to_fit_and_lose_no_record
 #[tokio::test(start_paused = true)]
 async fn a_thousand_threads_at_once_lose_nothing() {
     const THREADS: usize = 1_000;
-    const EACH: u32 = 100;
+    const EACH: u32 = 1_000;
     let account = Account::new();
     let (metrics, running) = account.start(Color::Blue, MetricsConfig::default());
     let (counter, gauge) =
@@ -244,7 +244,7 @@ async fn an_hour_without_cloudwatch_under_load_stays_within_its_memory_and_keeps
                 (0..1_350).for_each(|n| values.record(1.008f64.powi(n) + f64::from(minute) / 1e3));
             }
             tokio::time::sleep(seconds(60)).await;
-            let pending = metrics.stats().pending as usize;
+            let pending = usize::try_from(metrics.stats().pending).unwrap();
             assert!(pending * 2_500 <= 2 * BYTES, "{fault:?}: {pending} in minute {minute}");
         }
         let lost = metrics.stats().dropped.overflow;
