@@ -4,7 +4,7 @@ use bluegreen_core::Clock;
 
 use crate::{MetricsError, Resolution};
 
-/// How a [`Reader`] reads.
+/// How a [`Reader`](crate::Reader) reads.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReaderConfig {
