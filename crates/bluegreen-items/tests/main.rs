@@ -25,4 +25,5 @@ mod seven_ways;
 mod shared_items;
 mod shop;
 mod transactions;
+mod unknown_readers;
 mod updates;

@@ -24,16 +24,16 @@ use crate::shop::{
 
 /// The order as release 2 has it: the note has become a list of remarks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Remarked {
+pub(crate) struct Remarked {
     #[serde(rename = "Data")]
-    data: RemarkedData,
+    pub(crate) data: RemarkedData,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct RemarkedData {
-    total: u64,
+pub(crate) struct RemarkedData {
+    pub(crate) total: u64,
     #[serde(default)]
-    remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<u32>,
 }
@@ -50,12 +50,12 @@ fn down(new: Remarked) -> OrderV1 {
     order
 }
 
-fn example() -> Remarked {
+pub(crate) fn example() -> Remarked {
     let remarks = vec!["leave at the door".to_owned()];
     Remarked { data: RemarkedData { total: 7, remarks, log: vec![1] } }
 }
 
-fn v(major: u16) -> ContractVersion {
+pub(crate) fn v(major: u16) -> ContractVersion {
     ContractVersion::new(major, 0)
 }
 
@@ -68,11 +68,11 @@ fn second() -> Schema {
     Schema::builder("Order", v(2)).step(step).build().unwrap()
 }
 
-fn key_of_service() -> ServiceKey {
+pub(crate) fn key_of_service() -> ServiceKey {
     ServiceKey::new("orders").unwrap()
 }
 
-fn release(name: &str) -> Release {
+pub(crate) fn release(name: &str) -> Release {
     Release::new(name).unwrap()
 }
 
@@ -82,7 +82,7 @@ fn member(color: Color, of: &str, schema: &Schema) -> Member {
 }
 
 /// All of the work on green, and blue may be asked back.
-fn shifted() -> Deployment {
+pub(crate) fn shifted() -> Deployment {
     let first = Deployment::first(key_of_service(), Color::Blue, release("1"));
     first.begin(Color::Green, release("2")).unwrap().shift(Share::FULL).unwrap()
 }
@@ -97,7 +97,7 @@ pub(crate) fn held() -> WriteGate {
     gate(shifted(), living)
 }
 
-fn opened() -> WriteGate {
+pub(crate) fn opened() -> WriteGate {
     gate(shifted().commit().unwrap(), vec![member(Color::Green, "2", &second())])
 }
 
@@ -110,7 +110,7 @@ fn remark(order: &mut Remarked) {
     order.data.remarks = vec!["ring twice".to_owned()];
 }
 
-async fn put_old(world: &World) {
+pub(crate) async fn put_old(world: &World) {
     let data = m([("total", n(1)), ("note", s("hello")), ("foreign", n(7))]);
     put_raw(&world.dynamodb(), [("Data", data), ("SchemaVersion", n(1)), ("Version", n(4))]).await;
 }
@@ -170,13 +170,13 @@ async fn an_item_of_the_new_version_is_taken_down_when_the_old_release_is_back()
 }
 
 /// Version 2, whose way down keeps the first remark only, and says so.
-fn lossy() -> Schema {
+pub(crate) fn lossy() -> Schema {
     let step = Step::new(1, 2, typed(up)).lossy_down(typed(down));
     Schema::builder("Order", v(2)).step(step).build().unwrap()
 }
 
 /// The ways not to know who reads.
-fn ignorant() -> [(&'static str, WriteGate); 2] {
+pub(crate) fn ignorant() -> [(&'static str, WriteGate); 2] {
     let store = MemoryStore::new();
     let (unseen, _lookout) = Roster::new(store, key_of_service(), RosterConfig::default()).unwrap();
     let living = vec![member(Color::Green, "2", &lossy())];
