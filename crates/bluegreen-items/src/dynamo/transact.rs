@@ -28,6 +28,20 @@ pub(crate) struct Cancellation {
     pub(crate) item: Option<Attributes>,
 }
 
+/// Completes one of four builders, which have nothing in common but the names of their methods.
+macro_rules! conditional {
+    ($builder:expr, $dynamo:expr, $expression:expr) => {
+        $builder
+            .table_name(&$dynamo.table)
+            .condition_expression($expression.condition)
+            .set_expression_attribute_names(Some($expression.names))
+            .set_expression_attribute_values(some($expression.values))
+            .return_values_on_condition_check_failure(AllOld)
+            .build()
+            .map_err(unbuildable)?
+    };
+}
+
 impl Dynamo {
     pub(crate) async fn transact(
         &self,
@@ -60,32 +74,19 @@ impl Dynamo {
         item: Attributes,
         expression: Expression,
     ) -> Result<TransactWriteItem, ItemError> {
-        let part = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression(expression.condition)
-            .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(some(expression.values))
-            .return_values_on_condition_check_failure(AllOld);
-        let part = part.build().map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().put(part).build())
+        let put = conditional!(Put::builder().set_item(Some(item)), self, expression);
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
     pub(crate) fn update_part(
         &self,
         key: Attributes,
-        expression: Expression,
+        mut expression: Expression,
     ) -> Result<TransactWriteItem, ItemError> {
-        let part = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .update_expression(expression.update)
-            .condition_expression(expression.condition)
-            .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(some(expression.values))
-            .return_values_on_condition_check_failure(AllOld);
-        let part = part.build().map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().update(part).build())
+        let update = Update::builder().set_key(Some(key));
+        let update = update.update_expression(std::mem::take(&mut expression.update));
+        let update = conditional!(update, self, expression);
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     pub(crate) fn delete_part(
@@ -93,15 +94,8 @@ impl Dynamo {
         key: Attributes,
         expression: Expression,
     ) -> Result<TransactWriteItem, ItemError> {
-        let part = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .condition_expression(expression.condition)
-            .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(some(expression.values))
-            .return_values_on_condition_check_failure(AllOld);
-        let part = part.build().map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().delete(part).build())
+        let delete = conditional!(Delete::builder().set_key(Some(key)), self, expression);
+        Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
     pub(crate) fn check_part(
@@ -109,14 +103,7 @@ impl Dynamo {
         key: Attributes,
         expression: Expression,
     ) -> Result<TransactWriteItem, ItemError> {
-        let part = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .condition_expression(expression.condition)
-            .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(some(expression.values))
-            .return_values_on_condition_check_failure(AllOld);
-        let part = part.build().map_err(unbuildable)?;
-        Ok(TransactWriteItem::builder().condition_check(part).build())
+        let check = conditional!(ConditionCheck::builder().set_key(Some(key)), self, expression);
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 }
