@@ -11,7 +11,7 @@ pub(crate) use bundle::{Bundle, Bundled, Kind, Part, Refused};
 use crate::expression::Expression;
 use crate::tries::Tries;
 use crate::write::{Content, Lock, Reason, Write};
-use crate::{AttributeNames, Attributes, ItemError, Key, Table, Update, Versioned};
+use crate::{AttributeNames, Attributes, ItemError, Key, Saved, Table, Update, Versioned};
 
 /// DynamoDB's limit for one transaction.
 const MOST_ITEMS: usize = 100;
@@ -93,14 +93,15 @@ impl<'a> Transaction<'a> {
     /// nothing was changed. An earlier write whose outcome is open is settled first.
     ///
     /// # Errors
-    /// When the value cannot be written or there is too much in the transaction, which then goes
-    /// without this part; as [`Table::save`] for a write that was open.
+    /// [`TransactionError::AppliedBefore`] when the item was part of an earlier transaction that is
+    /// found to be applied; when the value cannot be written or there is too much in the
+    /// transaction, which then goes without this part; as [`Table::save`] for a write that was open.
     pub async fn save<T: Serialize + DeserializeOwned + Send>(
         &mut self,
         table: &Table,
         item: &'a mut Versioned<T>,
     ) -> Result<(), TransactionError> {
-        table.settle(item).await?;
+        settled(table, item).await?;
         let Some(write) = table.write_of(item, Reason::Change)? else { return Ok(()) };
         let bytes = self.bytes + write.size;
         if bytes > MOST_BYTES {
@@ -127,13 +128,15 @@ impl<'a> Transaction<'a> {
     /// settled first.
     ///
     /// # Errors
-    /// [`ItemError::Gone`] for an item that was never stored; when there are too many parts.
+    /// [`TransactionError::AppliedBefore`] when the item was part of an earlier transaction that is
+    /// found to be applied; [`ItemError::Gone`] for an item that was never stored; when there are
+    /// too many parts.
     pub async fn delete<T>(
         &mut self,
         table: &Table,
         item: &mut Versioned<T>,
     ) -> Result<(), TransactionError> {
-        table.settle(item).await?;
+        settled(table, item).await?;
         let (key, expression) = locked(table, item)?;
         let (request, kind) = (table.dynamo().delete_part(key, expression)?, Kind::Locked);
         let planned = None;
@@ -171,8 +174,9 @@ impl<'a> Transaction<'a> {
     /// After an error of the service, or when the future was dropped, saving any of its items sends
     /// the whole transaction again first if it may have been applied, and does not apply it twice;
     /// such a save ends as [`ItemError::NotCommitted`] where the transaction no longer can be, and
-    /// writes no item alone. A transaction that has deletions and updates only is
-    /// [`ItemError::OutcomeUnknown`] then.
+    /// writes no item alone. The same transaction may be built again from the same items instead:
+    /// where the first was applied after all, that is [`TransactionError::AppliedBefore`]. A
+    /// transaction that has deletions and updates only is [`ItemError::OutcomeUnknown`] then.
     ///
     /// # Errors
     /// [`TransactionError::Refused`] with every item that stood in the way; [`ItemError::Held`] when
@@ -244,6 +248,18 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
+/// Settles what is open of an item. What was written with others is not to be written with them
+/// again, as whoever builds a transaction anew after an error would do.
+async fn settled<T>(table: &Table, item: &mut Versioned<T>) -> Result<(), TransactionError> {
+    let was_with_others = item.unsettled().is_some_and(|write| write.bundle.is_some());
+    match table.settle(item).await? {
+        Saved::Written if was_with_others => {
+            Err(TransactionError::AppliedBefore { key: item.key().clone() })
+        }
+        Saved::Written | Saved::Unchanged => Ok(()),
+    }
+}
+
 /// The key of an item, and the condition that it is still the one that was read.
 fn locked<T>(table: &Table, item: &Versioned<T>) -> Result<(Attributes, Expression), ItemError> {
     let stored = item.stored().ok_or(ItemError::Gone)?;
@@ -284,13 +300,21 @@ pub enum TransactionError {
         /// The item.
         key: Key,
     },
+    /// An earlier transaction with this item, whose outcome was open, is found to be applied. This
+    /// one goes without the part: drop it if it is the same once more, else add the item again.
+    #[error("the item {key} was written by an earlier transaction after all")]
+    AppliedBefore {
+        /// The item.
+        key: Key,
+    },
     /// A part cannot be written, or the service did not do it.
     #[error("the transaction failed")]
     Failed(#[from] ItemError),
 }
 
 impl TransactionError {
-    /// Whether the same may succeed later without anybody's doing.
+    /// Whether the same may succeed later without anybody's doing: build it again from the same
+    /// items.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Failed(error) if error.is_retryable())

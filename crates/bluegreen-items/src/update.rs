@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
+use crate::transaction::Kind;
 use crate::view::{is_absence, plain};
 use crate::{AttributeNames, ItemError, storable};
 use path::Element;
@@ -156,8 +157,8 @@ impl Update {
         self
     }
 
-    pub(crate) const fn version(&self) -> Option<u64> {
-        self.version
+    pub(crate) const fn kind(&self) -> Kind {
+        Kind::Update { version: self.version, is_conditional: !self.conditions.is_empty() }
     }
 
     fn act(

@@ -34,10 +34,11 @@ pub(crate) fn judge(act: &Act, mark: Mark, in_doubt: bool, current: &Stamps) -> 
     if is_known_not_ours { Verdict::Another } else { Verdict::Unknown }
 }
 
-/// Whether an item was deleted and created anew since it was locked on. Its marks tell nothing about
-/// the life before.
+/// Whether an item may have been deleted and created anew since it was locked on. Its marks tell
+/// nothing about the life before. One that had no incarnation may also have got it from another
+/// writer meanwhile, which looks the same.
 fn is_another_life(locked: Option<Mark>, current: Option<Mark>) -> bool {
-    locked.zip(current).is_some_and(|(locked, current)| locked != current)
+    current.is_some() && current != locked
 }
 
 /// Whether the marks of an item reach back to the write that made `version`.
@@ -82,6 +83,23 @@ mod tests {
             ("one too many", current(9, life, &[2, 3, 4]), [Another, Unknown]),
             ("created anew", current(1, Some(2), &[2]), [Another, Unknown]),
             ("created anew and written", current(6, Some(2), &[2, 3]), [Another, Unknown]),
+        ];
+        for (name, current, expected) in cases {
+            let verdicts = [false, true]
+                .map(|in_doubt| judge(&Act::Update(lock.clone()), ours, in_doubt, &current));
+            assert_eq!(verdicts, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_refused_first_write_of_an_item_without_stamps_may_be_of_a_life_before() {
+        use Verdict::{Another, Ours, Unknown};
+        let ours = Mark::new(7);
+        let lock = Lock { version: None, incarnation: None };
+        let cases = [
+            ("our own, written by another since", current(2, Some(7), &[7, 8]), [Ours, Ours]),
+            ("adopted by another, or created anew", current(1, Some(3), &[3]), [Another, Unknown]),
+            ("it came without marks", current(1, None, &[]), [Another, Another]),
         ];
         for (name, current, expected) in cases {
             let verdicts = [false, true]

@@ -4,7 +4,7 @@
 use bluegreen_items::{ItemError, Saved, Table, Update, Versioned};
 use bluegreen_local::{Fault, Rule, World};
 
-use crate::shop::{OrderV1, blue, calls, config, green, key, m, n, open, put_raw, raw, table};
+use crate::shop::{OrderV1, blue, calls, config, green, key, m, n, open, put_raw, raw, s, table};
 use bluegreen_core::Color;
 
 async fn foreign_writes(world: &World, count: usize) {
@@ -350,4 +350,53 @@ async fn an_upsert_does_not_bring_back_what_was_deleted_after_it() {
     let upserted = deleted_in_between(&world, table.upsert(key(), OrderV1::of(2))).await;
     assert!(matches!(upserted, Err(ItemError::OutcomeUnknown)), "{upserted:?}");
     assert_eq!(raw(&world).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upsert_is_recognized_with_k_foreign_writes_between_and_unknown_with_one_more() {
+    for (foreign, is_known) in [(0, true), (8, true), (9, false)] {
+        let world = open().await;
+        let table = blue(&world);
+        table.create(key(), OrderV1::of(1)).await.unwrap();
+        let blues = calls("UpdateItem").access_key("blue");
+        let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(1));
+        let repetition = world.faults().hold(blues, 2);
+        let mut order = OrderV1::of(100);
+        order.data.note = Some("ours".to_owned());
+        let (upserted, ()) = tokio::join!(table.upsert(key(), order), async {
+            repetition.reached().await;
+            foreign_writes(&world, foreign).await;
+            repetition.release();
+        });
+        match upserted {
+            Ok(upserted) => assert_eq!((upserted.item().version(), is_known), (Some(2), true)),
+            Err(error) => {
+                assert!(matches!(error, ItemError::OutcomeUnknown) && !is_known, "{error}");
+            }
+        }
+        let item = raw(&world).await.unwrap();
+        let data = m([("total", n(100 + foreign)), ("note", s("ours"))]);
+        assert_eq!((&item["Data"], &item["Version"]), (&data, &n(2 + foreign)), "applied once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_write_that_was_applied_and_deleted_since_is_not_said_to_have_lost_to_the_next_item()
+ {
+    let world = open().await;
+    put_raw(&world.dynamodb(), [("Data", m([("total", n(1))]))]).await;
+    let table = blue(&world);
+    let mut item = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    item.value_mut().data.total = 2;
+    let blues = calls("UpdateItem").access_key("blue");
+    let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(1));
+    let repetition = world.faults().hold(blues, 2);
+    let (saved, ()) = tokio::join!(table.save(&mut item), async {
+        repetition.reached().await;
+        foreign_deletion(&world).await;
+        green(&world).create(key(), OrderV1::of(5)).await.unwrap();
+        repetition.release();
+    });
+    assert!(matches!(saved, Err(ItemError::OutcomeUnknown)), "{saved:?}");
+    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(5))]));
 }

@@ -9,6 +9,7 @@ mod backfill;
 mod backfill_failures;
 mod backfill_releases;
 mod batches;
+mod call_by_call;
 mod canned;
 mod contended;
 #[cfg(feature = "metrics")]

@@ -151,6 +151,11 @@ pub(crate) async fn put_raw<const N: usize>(client: &Client, entries: [(&str, At
 
 /// The item as it is, past the library.
 pub(crate) async fn raw(world: &World) -> Option<Attributes> {
-    let get = world.dynamodb().get_item().table_name(TABLE).consistent_read(true);
+    raw_by(&world.dynamodb()).await
+}
+
+/// The same by a client of the caller's.
+pub(crate) async fn raw_by(client: &Client) -> Option<Attributes> {
+    let get = client.get_item().table_name(TABLE).consistent_read(true);
     get.set_key(Some(key_attributes())).send().await.unwrap().item
 }

@@ -355,3 +355,80 @@ async fn after_the_token_is_forgotten_the_marks_of_the_items_tell() {
         assert_eq!(total(&world, 1).await, Some(expected), "applied once");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_the_token_is_remembered_it_does_not_matter_how_many_have_written_since() {
+    for foreign in [8, 9] {
+        let world = open().await;
+        let table = blue(&world);
+        let [mut one, mut two] = two(&world).await;
+        one.value_mut().data.total += 10;
+        two.value_mut().data.total += 10;
+        let mut transaction = Transaction::new();
+        transaction.save(&table, &mut one).await.unwrap();
+        transaction.save(&table, &mut two).await.unwrap();
+        let blues = calls(TRANSACT).access_key("blue");
+        // More often than the SDK repeats a call.
+        let _lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(5));
+        let repetition = world.faults().hold(blues, 4);
+        let (committed, ()) = tokio::join!(transaction.commit(), async {
+            repetition.reached().await;
+            for number in [1, 2].repeat(foreign) {
+                let change = |order: &mut OrderV1| order.data.total += 1;
+                green(&world).modify(&key(number), change).await.unwrap();
+            }
+            repetition.release();
+        });
+        committed.unwrap();
+        assert_eq!((one.version(), two.version()), (Some(2), Some(2)));
+        let expected = (11 + foreign as u64, Some(2 + foreign as u64));
+        assert_eq!(total(&world, 1).await, Some(expected), "applied once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_built_again_after_an_error_is_not_applied_a_second_time() {
+    for fault in [Fault::LostReply, Fault::Reset, Fault::Throttle] {
+        let world = open().await;
+        let table = blue(&world);
+        let [mut order, _] = two(&world).await;
+        let _struck = world.faults().inject(Rule::new(calls(TRANSACT), fault).first(100));
+        order.value_mut().data.total = 10;
+        let mut outcomes = Vec::new();
+        let pay = Update::new().add("Data.total", -1);
+        // As the documentation of `is_retryable` says.
+        for _ in 0..100 {
+            let mut payment = Transaction::new();
+            let saved = payment.save(&table, &mut order).await;
+            let committed = match saved {
+                Ok(()) => match payment.update(&table, &key(2), &pay) {
+                    Ok(()) => payment.commit().await,
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            let is_retryable = committed.as_ref().is_err_and(TransactionError::is_retryable);
+            outcomes.push(committed);
+            if !is_retryable {
+                break;
+            }
+        }
+        assert!(outcomes.len() > 1, "{fault:?}");
+        match (fault, outcomes.pop().unwrap()) {
+            (Fault::LostReply, Err(TransactionError::AppliedBefore { key: found })) => {
+                assert_eq!(found, key(1));
+            }
+            (Fault::Reset, Err(TransactionError::AppliedBefore { .. }))
+            | (Fault::Throttle, Ok(())) => {}
+            (fault, outcome) => panic!("{fault:?} {outcome:?}"),
+        }
+        assert_eq!(order.version(), Some(2), "{fault:?}");
+        assert_eq!(total(&world, 1).await, Some((10, Some(2))), "{fault:?}");
+        assert_eq!(total(&world, 2).await, Some((1, Some(2))), "{fault:?}: paid once");
+
+        order.value_mut().data.total = 11;
+        let mut next = Transaction::new();
+        next.save(&table, &mut order).await.unwrap();
+        next.commit().await.unwrap();
+    }
+}

@@ -7,6 +7,7 @@ use bluegreen_core::{Color, ContractVersion};
 use bluegreen_items::{ItemError, Schema, Step, Table, Update};
 use bluegreen_local::{Fault, Rule};
 
+use crate::canned::{canceled, client};
 use crate::shop::{
     OrderV1, TABLE, blue, calls, config, count, green, identity, key, m, n, open, put_raw, raw, s,
     schema, table,
@@ -64,25 +65,50 @@ async fn whoever_read_the_item_before_an_update_meets_a_conflict() {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_whose_reply_is_lost_is_applied_once_also_after_writes_of_others() {
-    let world = open().await;
-    blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
-    let blues = calls(TRANSACT).access_key("blue");
-    // More often than the SDK repeats a call.
-    let lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(5));
-    let repetition = world.faults().hold(blues, 3);
-    let (key, table) = (key(), blue(&world));
-    let (updated, ()) =
-        tokio::join!(table.update(&key, Update::new().add("Data.total", 1)), async {
-            repetition.reached().await;
-            for _ in 0..12 {
-                let change = |order: &mut OrderV1| order.data.total += 10;
-                green(&world).modify(&key, change).await.unwrap();
-            }
-            repetition.release();
-        });
-    updated.unwrap();
-    assert_eq!(lost.count(), 5);
-    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(122))]));
+    // The token tells, so that it does not matter how many an item remembers: 8.
+    for foreign in [0, 8, 9, 12] {
+        let world = open().await;
+        blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+        let blues = calls(TRANSACT).access_key("blue");
+        // More often than the SDK repeats a call.
+        let lost = world.faults().inject(Rule::new(blues.clone(), Fault::LostReply).first(5));
+        let repetition = world.faults().hold(blues, 3);
+        let (key, table) = (key(), blue(&world));
+        let (updated, ()) =
+            tokio::join!(table.update(&key, Update::new().add("Data.total", 1)), async {
+                repetition.reached().await;
+                for _ in 0..foreign {
+                    let change = |order: &mut OrderV1| order.data.total += 10;
+                    green(&world).modify(&key, change).await.unwrap();
+                }
+                repetition.release();
+            });
+        updated.unwrap();
+        assert_eq!(lost.count(), 5);
+        assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(2 + 10 * foreign))]));
+    }
+}
+
+/// An update that the service refuses without naming an item; there is one when it is looked for.
+async fn missed_and_found(update: Update) -> ItemError {
+    let refused = canceled(["ConditionalCheckFailed"]);
+    let stored = r#"{"Item":{"PK":{"S":"ORDER#17"},"SK":{"S":"META"},"Version":{"N":"1"}}}"#;
+    let client = client([(400, &*refused), (200, stored)]);
+    let table = Table::new(client, TABLE, &identity(Color::Blue), config()).unwrap();
+    table.update(&key(), update).await.unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_missed_its_item_says_so_though_one_was_created_since() {
+    let error = missed_and_found(Update::new().set("a", &1)).await;
+    assert!(matches!(error, ItemError::Gone), "{error}");
+    let error = missed_and_found(Update::new().set("a", &1).if_version(1)).await;
+    assert!(matches!(error, ItemError::Gone), "{error}");
+    // These may be in the way of the item that was found, too.
+    let error = missed_and_found(Update::new().set("a", &1).if_version(2)).await;
+    assert!(matches!(error, ItemError::Conflict { .. }), "{error}");
+    let error = missed_and_found(Update::new().set("a", &1).if_present("b")).await;
+    assert!(matches!(error, ItemError::ConditionFailed { .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Changes of parts of an item, by expression.
 
-use crate::transaction::{Bundle, Bundled, Kind, Part};
+use crate::transaction::{Bundle, Bundled, Part};
 use crate::tries::Tries;
 use crate::write::Planned;
 use crate::{ItemError, Key, NewerSchema, StoredItem, Table, Update, counters};
@@ -67,7 +67,7 @@ impl Table {
         let expression = update.expression(&self.author()?)?;
         let attributes = key.to_attributes(&self.config.names)?;
         let request = self.dynamo.update_part(attributes, expression)?;
-        let kind = Kind::Update(update.version());
+        let kind = update.kind();
         // Its condition demands that the item is stored in that version.
         let planned = Some(Planned { version: self.config.schema.version(), is_kept: true });
         Ok(Part { table: self.clone(), key: key.clone(), request, kind, planned })

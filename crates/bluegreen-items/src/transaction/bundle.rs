@@ -54,8 +54,13 @@ pub(crate) enum Kind {
     Write(Act, Mark),
     /// A deletion, or a mere look, under a lock.
     Locked,
-    /// A change by expression, of an item at this version if it says so.
-    Update(Option<u64>),
+    /// A change by expression.
+    Update {
+        /// The version that the item must have, if it says so.
+        version: Option<u64>,
+        /// Whether it demands anything else of what is in the item.
+        is_conditional: bool,
+    },
 }
 
 /// What became of a transaction.
@@ -181,9 +186,10 @@ impl Bundle {
             match reason.code.as_str() {
                 "None" => {}
                 "ConditionalCheckFailed" => {
+                    let is_named = reason.item.is_some();
                     let current = part.table.current(&part.key, reason.item).await?;
                     verdicts.push(part.verdict(current.as_ref(), in_doubt));
-                    refusals.push(part.refusal(part.refused(current)));
+                    refusals.push(part.refusal(part.refused(current, is_named)));
                 }
                 // The others pass by themselves, and this one stands in the way for good.
                 _ if is_passing(&reason.code) => {}
@@ -209,7 +215,7 @@ impl Part {
     /// Whether it would be applied a second time without a token that says it was: no lock on a
     /// version stands in its way.
     const fn would_repeat(&self) -> bool {
-        matches!(self.kind, Kind::Update(None) | Kind::Write(Act::Create, _))
+        matches!(self.kind, Kind::Update { version: None, .. } | Kind::Write(Act::Create, _))
     }
 
     fn verdict(&self, current: Option<&StoredItem>, in_doubt: bool) -> Verdict {
@@ -224,24 +230,30 @@ impl Part {
     fn refusal(&self, error: ItemError) -> Refused {
         let mark = match &self.kind {
             Kind::Write(_, mark) => Some(*mark),
-            Kind::Locked | Kind::Update(_) => None,
+            Kind::Locked | Kind::Update { .. } => None,
         };
         Refused { key: self.key.clone(), error, mark }
     }
 
-    /// What it means that the condition of this part does not hold.
-    fn refused(&self, current: Option<StoredItem>) -> ItemError {
+    /// What it means that the condition of this part does not hold, by the item that the service
+    /// named, or that was found when it named none.
+    fn refused(&self, current: Option<StoredItem>, is_named: bool) -> ItemError {
         let Some(current) = current else { return ItemError::Gone };
         let is_conflict = match &self.kind {
             Kind::Write(Act::Create, _) => {
                 return ItemError::AlreadyExists { current: Box::new(current) };
             }
             Kind::Write(Act::Update(_), _) | Kind::Locked => true,
-            Kind::Update(version) => {
+            Kind::Update { version, is_conditional } => {
                 if let Some(error) = self.table.mislabeled(&current) {
                     return error;
                 }
-                version.is_some() && *version != current.version()
+                let is_conflict = version.is_some() && *version != current.version();
+                if !(is_conflict || is_named || *is_conditional) {
+                    // Nothing but its absence was in the way: it was created since.
+                    return ItemError::Gone;
+                }
+                is_conflict
             }
         };
         let current = Box::new(current);
