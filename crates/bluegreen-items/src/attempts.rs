@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -69,20 +70,29 @@ impl Intercept for Attempts {
         _runtime_components: &RuntimeComponents,
         _cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let response = context.response();
-        let status = response.status().as_u16();
+        let status = context.response().status().as_u16();
         // 408 says that no whole request came in time, which is not the service's own word.
         let is_turned_away = (400..500).contains(&status) && status != 408;
         if is_turned_away && let Some(sends) = &self.sends {
             sends.turned_away();
         }
-        let says = |word: &[u8]| {
-            let body = response.body().bytes().unwrap_or_default();
-            body.windows(word.len()).any(|part| part == word)
-        };
-        let answer =
-            if is_turned_away && says(b"TransactionInProgress") { IN_PROGRESS } else { status };
-        self.before.store(answer, Ordering::Relaxed);
+        self.before.store(status, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _runtime_components: &RuntimeComponents,
+        _cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // Only by now the body has come.
+        let response = context.response();
+        let body = response.body().bytes().unwrap_or_default();
+        let word = b"TransactionInProgress";
+        if response.status().as_u16() == 400 && body.windows(word.len()).any(|part| part == word) {
+            self.before.store(IN_PROGRESS, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body_util::Full;
 
 /// The answers still to be given, status and body, and the requests that were made.
 #[derive(Clone, Debug)]
@@ -38,7 +40,9 @@ impl HttpConnector for Canned {
         }
         let (status, body) = answers.remove(0);
         let status = status.try_into().unwrap();
-        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        // As from a network: the body comes after the head.
+        let body = SdkBody::from_body_1_x(Full::new(Bytes::from(body)));
+        let mut response = HttpResponse::new(status, body);
         if let Some(wait) = self.wait.filter(|_| !response.status().is_success()) {
             response.headers_mut().insert("x-amz-retry-after", wait.to_string());
         }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bluegreen_core::Color;
+use bluegreen_items::{Table, Update};
 use bluegreen_local::{Fault, Rule};
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 
+use crate::canned::{canceled, client};
 use crate::releases::taken_down_with_a_loss;
-use crate::shop::{OrderV1, blue, calls, green, key, open};
+use crate::shop::{OrderV1, TABLE, blue, calls, config, green, identity, key, open};
 
-/// Keeps counters by name.
+/// Keeps counters by name and labels.
 #[derive(Clone, Debug, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 
@@ -30,7 +33,9 @@ impl metrics::Recorder for Counts {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(Arc::new(Count(self.clone(), key.name().to_owned())))
+        let labels = key.labels().map(|label| format!(" {}={}", label.key(), label.value()));
+        let name = key.name().to_owned() + &labels.collect::<String>();
+        Counter::from_arc(Arc::new(Count(self.clone(), name)))
     }
 
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
@@ -61,13 +66,52 @@ async fn conflicts_retries_and_writes_in_doubt_are_counted() {
     let _lost = world.faults().inject(Rule::new(calls("UpdateItem"), Fault::LostReply));
     assert!(table.modify(&key(), |order: &mut OrderV1| order.data.total = 5).await.is_err());
     let mut found = counts.0.lock().unwrap().clone();
-    assert!(found.remove("bluegreen_items_retries").is_some_and(|retries| retries > 1));
+    let transient = found.remove("bluegreen_items_retries reason=transient");
+    assert!(transient.is_some_and(|retries| retries > 1));
     let expected = [
         ("bluegreen_items_conflicts".to_owned(), 1),
         ("bluegreen_items_recognized_writes".to_owned(), 1),
         ("bluegreen_items_unknown_outcomes".to_owned(), 1),
     ];
     assert_eq!(found, BTreeMap::from(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_retry_is_counted_under_its_reason() {
+    let counts = Counts::default();
+    let _recorder = metrics::set_default_local_recorder(&counts);
+    let world = open().await;
+    let table = blue(&world);
+    table.create(key(), OrderV1::of(1)).await.unwrap();
+    let increment = |order: &mut OrderV1| order.data.total += 1;
+    for fault in [Fault::Throttle, Fault::InternalError, Fault::Reset] {
+        let _struck = world.faults().inject(Rule::new(calls("UpdateItem"), fault).first(2));
+        table.modify(&key(), increment).await.unwrap();
+    }
+    let held = world.faults().hold(calls("UpdateItem").access_key("blue"), 1);
+    let key = key();
+    let (changed, ()) = tokio::join!(table.modify(&key, increment), async {
+        held.reached().await;
+        green(&world).modify(&key, increment).await.unwrap();
+        held.release();
+    });
+    changed.unwrap();
+    let busy = canceled(["TransactionConflict"]);
+    let table =
+        Table::new(client([(400, &*busy), (200, "{}")]), TABLE, &identity(Color::Blue), config());
+    table.unwrap().update(&key, Update::new().set("a", &1)).await.unwrap();
+    let found = counts.0.lock().unwrap().clone();
+    let retries = found.into_iter().filter_map(|(name, count)| {
+        Some((name.strip_prefix("bluegreen_items_retries reason=")?.to_owned(), count))
+    });
+    let expected = [
+        ("conflict".to_owned(), 1),
+        ("lost_race".to_owned(), 1),
+        ("server_error".to_owned(), 2),
+        ("throttling".to_owned(), 2),
+        ("transient".to_owned(), 2),
+    ];
+    assert_eq!(retries.collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
 }
 
 #[tokio::test(start_paused = true)]

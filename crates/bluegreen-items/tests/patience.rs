@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use bluegreen_core::{Color, Stop};
 use bluegreen_items::{
     ItemError, RetryCounts, Table, Transaction, TransactionError, Update, Versioned,
@@ -202,4 +204,38 @@ async fn repetitions_are_counted_by_class_those_of_the_sdk_included() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_turns_calls_away_gets_longer_pauses_than_one_that_failed() {
+    let base = Duration::from_millis(10);
+    let mut longest = Vec::new();
+    for (status, body) in [(500, "{}".to_owned()), (400, error("ThrottlingException", "no"))] {
+        let mut pauses = Vec::new();
+        for _ in 0..60 {
+            let client = crate::canned::client([(200, STORED), (status, &*body), (200, "{}")]);
+            let table = Table::new(client, "orders", &identity(Color::Blue), config()).unwrap();
+            let start = Instant::now();
+            table.modify(&key(), increment).await.unwrap();
+            pauses.push(start.elapsed());
+        }
+        longest.extend(pauses.into_iter().max());
+    }
+    // Full jitter; that none of 60 up to four times as long is longer has a chance of 4⁻⁶⁰. The timer
+    // counts whole milliseconds.
+    let millisecond = Duration::from_millis(1);
+    assert!(longest[0] <= base + millisecond, "{longest:?}");
+    assert!(longest[1] > base + millisecond && longest[1] <= 4 * base + millisecond, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_by_the_sdk_while_a_transaction_has_the_item_is_counted_as_a_conflict() {
+    let busy = error("TransactionInProgressException", "the same token is in use");
+    let client = crate::canned::client([(400, &*busy), (200, "{}")]);
+    let retry = RetryConfig::standard();
+    let client = Client::from_conf(client.config().to_builder().retry_config(retry).build());
+    let table = Table::new(client, "orders", &identity(Color::Blue), config()).unwrap();
+    table.update(&key(), Update::new().add("n", 1)).await.unwrap();
+    let retries = table.retries();
+    assert_eq!((retries.conflict, retries.throttling), (1, 0), "{retries:?}");
 }
