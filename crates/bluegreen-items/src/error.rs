@@ -166,7 +166,12 @@ pub enum ItemError {
     #[error("the call was given up because the process stops")]
     Stopped,
     /// Whether the write happened can no longer be told: its reply was lost, and others have
-    /// written so often since that the item does not remember it.
+    /// written so often since that the item does not remember it, or the item is not there or is
+    /// another, or the service did not answer the question in time. It was applied once or not at
+    /// all.
+    ///
+    /// To go on, read the item and decide by what is in it. Where nobody deletes such items, one
+    /// that is not there was not created.
     #[error("whether the write happened can no longer be told")]
     OutcomeUnknown,
 }

@@ -193,8 +193,8 @@ impl Table {
     /// # Errors
     /// [`ItemError::AlreadyExists`] with the current item when there is one;
     /// [`ItemError::OutcomeUnknown`] when a reply was lost and the item is not there, is another, or
-    /// cannot be looked for; when the value cannot be written, is too large, or the service does not
-    /// do it.
+    /// cannot be looked for (read it; where nobody deletes such items one that is not there can be
+    /// created again); when the value cannot be written, is too large, or the service does not do it.
     pub async fn create<T: Serialize + DeserializeOwned>(
         &self,
         key: Key,

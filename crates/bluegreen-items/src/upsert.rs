@@ -48,7 +48,11 @@ impl Table {
     /// where it is.
     ///
     /// # Errors
-    /// As [`modify`](Self::modify), except that no item is no error.
+    /// As [`modify`](Self::modify), except that no item is no error; and
+    /// [`ItemError::OutcomeUnknown`] as [`create`](Self::create), when a reply was lost and the item
+    /// is not there. The same upsert once more is right then where nobody deletes such items: it
+    /// creates the item, or lays the value over what is there, later changes of the same attributes
+    /// included.
     pub async fn upsert<T: Serialize + DeserializeOwned>(
         &self,
         key: Key,

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on fails; clippy looks for `#[test]` and misses its helpers"
 )]
 
+mod author;
 mod backfill;
 mod backfill_failures;
 mod backfill_releases;
