@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{
@@ -248,9 +249,14 @@ impl Writer {
             events: sender.clone(),
         };
         let conf = world.dynamodb_as(color.as_str()).config().to_builder();
+        // Blue leaves the tries to the SDK and the library; green makes them itself.
+        let (conf, budget) = match color {
+            Color::Blue => (conf, Duration::from_secs(5)),
+            Color::Green => (conf.retry_config(RetryConfig::disabled()), Duration::from_millis(1)),
+        };
         let client = Client::from_conf(conf.http_client(turnstile).build());
         // While one waits for its fate, the other's pauses let time pass.
-        let config = config().with_call_timeout(Duration::from_secs(3_600));
+        let config = config().with_call_timeout(Duration::from_secs(3_600)).with_budget(budget);
         let table = Table::new(client, TABLE, &identity(color), config).unwrap();
         let (act, read, life) = ((Act::Save, 0), None, Vec::new());
         let (running, calling, is_doubtful) = (None, None, false);
