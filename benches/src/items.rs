@@ -1,6 +1,8 @@
-//! What versioned items cost beside the bare SDK, what contention loses, and how fast a backfill is.
+//! What versioned items cost beside the bare SDK, what they send, what contention loses, and how fast
+//! a backfill is.
 
 mod backfill;
+mod calls;
 mod canned;
 mod contended;
 mod put;
@@ -19,6 +21,7 @@ const TABLE: &str = "bench";
 
 pub(crate) fn run(printer: &Printer, rounds: usize, quick: bool) -> Result<()> {
     put::run(printer, rounds)?;
+    calls::run(printer)?;
     contended::run(printer, if quick { 1_000 } else { 10_000 })?;
     backfill::run(printer, if quick { 5_000 } else { 100_000 })
 }
@@ -27,7 +30,7 @@ fn figure(case: &'static str, who: &'static str, metric: &'static str, value: f6
     let unit = match metric {
         "cpu_us" | "added_cpu_us" => "us",
         "items_per_second" => "1/s",
-        "ratio" => "x",
+        "ratio" | "allocations_ratio" => "x",
         _ => "count",
     };
     Figure { bench: "items", case, who, metric, value, unit }

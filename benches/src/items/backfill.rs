@@ -40,6 +40,8 @@ pub(super) fn run(printer: &Printer, items: u32) -> Result<()> {
     printer.print(&figure("backfill", "bluegreen", "items_per_second", ours));
     printer.print(&figure("backfill", "bluegreen", "ratio", ours / floor));
     printer.print(&figure("backfill", "bluegreen", "items", f64::from(items)));
+    printer
+        .gate("backfill: at least 0.8 of a plain parallel scan with updates", ours / floor >= 0.8);
     Ok(())
 }
 

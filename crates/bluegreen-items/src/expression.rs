@@ -50,6 +50,8 @@ impl Expression {
 
     /// The same with an update.
     pub(crate) fn with_update(mut self, patch: &Patch) -> Self {
+        self.names.reserve(patch.changed.len() + patch.removed.len());
+        self.values.reserve(patch.changed.len());
         for (index, (name, value)) in patch.changed.iter().enumerate() {
             let word = if index == 0 { "SET " } else { ", " };
             self.add(format_args!("{word}#s{index} = :s{index}"));

@@ -88,15 +88,18 @@ fn invented(
 ) {
     for (name, old) in before {
         let Some(new) = written.get(name) else { continue };
-        path.push(name.clone());
         match (stored.get(name), old, new) {
-            (None, old, _) => found.push((path.clone(), old.clone())),
+            (None, old, _) => {
+                let path = path.iter().chain([name]).cloned().collect();
+                found.push((path, old.clone()));
+            }
             (Some(AttributeValue::M(stored)), AttributeValue::M(old), AttributeValue::M(new)) => {
-                invented(stored, old, new, path, found)
+                path.push(name.clone());
+                invented(stored, old, new, path, found);
+                path.pop();
             }
             _ => {}
         }
-        path.pop();
     }
 }
 

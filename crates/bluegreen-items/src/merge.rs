@@ -21,6 +21,15 @@ impl Patch {
         self.changed.is_empty() && self.removed.is_empty()
     }
 
+    /// The entries of the map that the patch leaves alone.
+    pub(crate) fn untouched<'a>(
+        &'a self,
+        map: &'a Attributes,
+    ) -> impl Iterator<Item = (&'a String, &'a AttributeValue)> + Clone {
+        map.iter()
+            .filter(|(name, _)| !self.changed.contains_key(*name) && !self.removed.contains(name))
+    }
+
     /// The map as the patch leaves it.
     pub(crate) fn applied_to(self, mut map: Attributes) -> Attributes {
         for name in &self.removed {
@@ -28,6 +37,14 @@ impl Patch {
         }
         map.extend(self.changed);
         map
+    }
+
+    /// A copy of the map as the patch leaves it.
+    fn laid_over(self, map: &Attributes) -> Attributes {
+        let mut left = Attributes::with_capacity(map.len() + self.changed.len());
+        left.extend(self.untouched(map).map(|(name, value)| (name.clone(), value.clone())));
+        left.extend(self.changed);
+        left
     }
 
     /// Removes the attribute at `path` as well. Only top-level attributes and those beside changed
@@ -115,7 +132,7 @@ impl Merge<'_> {
         };
         let nothing = Attributes::new();
         let old = old.and_then(|old| old.as_m().ok()).unwrap_or(&nothing);
-        AttributeValue::M(self.patch(stored, old, new).applied_to(stored.clone()))
+        AttributeValue::M(self.patch(stored, old, new).laid_over(stored))
     }
 
     /// What the value never knew of a map that it no longer has.
@@ -127,7 +144,7 @@ impl Merge<'_> {
             return None;
         };
         let path = self.path.clone();
-        let rest = self.patch(stored, old, &Attributes::new()).applied_to(stored.clone());
+        let rest = self.patch(stored, old, &Attributes::new()).laid_over(stored);
         if rest.is_empty() {
             return None;
         }

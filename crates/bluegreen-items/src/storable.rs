@@ -79,6 +79,10 @@ impl Wrong {
 
 /// Why a number cannot be stored.
 pub(crate) fn number(text: &str) -> Result<(), String> {
+    // Most numbers are of this kind.
+    if (1..=38).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(());
+    }
     let reason = match Number::parse(text) {
         None => "is no number",
         Some(number) if number.significant_digits() > 38 => "has more than 38 significant digits",

@@ -16,7 +16,7 @@ use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::tries::Tries;
 use crate::view::{check_readable, decode, encode};
-use crate::write::{Author, Lock, Planned, Reason, Write, lifted, lifted_whole};
+use crate::write::{Author, Lock, Planned, Reason, Write, lifted};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, RetryCounts, Schema,
     StoredItem, TableConfig, Versioned, WriteGate, WrittenSchema,
@@ -329,13 +329,25 @@ impl Table {
             }
         };
         if let Some(write) = &write {
-            let stored = || item.stored().map(|stored| stored.attributes().clone());
-            let left = || {
-                let left = write.content.clone().applied_to(stored().unwrap_or_default());
-                lifted_whole(StoredItem::read(left, &self.config.names)?, &self.config)
-            };
-            check_readable::<T>(left)?;
+            let nothing = Attributes::new();
+            let stored = item.stored().map_or(&nothing, StoredItem::attributes);
+            self.check_left::<T>(write, stored)?;
         }
         Ok(write)
+    }
+
+    /// Refuses a write that leaves an item which its own type cannot read.
+    fn check_left<T: DeserializeOwned>(
+        &self,
+        write: &Write,
+        stored: &Attributes,
+    ) -> Result<(), ItemError> {
+        let target = write.planned.version.major();
+        if target >= self.config.schema.version().major() {
+            return check_readable::<T>(write.content.left_of(stored));
+        }
+        let left = write.content.clone().applied_to(stored.clone());
+        let left = StoredItem::read(left, &self.config.names)?;
+        check_readable::<T>(lifted(&left, &self.config)?.iter())
     }
 }

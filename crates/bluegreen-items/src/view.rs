@@ -4,11 +4,14 @@
 //! is how an attribute is removed and because DynamoDB stores no empty sets; sets are sorted, so
 //! that two views of one value are equal.
 
+mod in_place;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Attributes, ItemError};
+use in_place::{Attribute, Item};
 
 /// The view of a value.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
@@ -24,15 +27,10 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
 /// Refuses an item that a write would leave when no `T` can be read from it: when a field that may
 /// be absent has no default, when unknown fields are denied, or when the type reads otherwise than it
 /// writes.
-pub(crate) fn check_readable<T: DeserializeOwned>(
-    left: impl Fn() -> Result<Attributes, ItemError>,
+pub(crate) fn check_readable<'a, T: DeserializeOwned>(
+    left: impl Iterator<Item = Attribute<'a>> + Clone,
 ) -> Result<(), ItemError> {
-    let first = left()?;
-    if unknown_kind(&first).is_none() && serde_dynamo::from_item::<_, T>(first).is_ok() {
-        return Ok(());
-    }
-    // What is wrong is looked for only now: it costs another copy of the item.
-    match decode::<T>(&left()?) {
+    match read::<T>(left) {
         Err(ItemError::Decode { path, source }) => {
             Err(ItemError::encode(&path, format!("it could not be read again: {source}")))
         }
@@ -42,16 +40,19 @@ pub(crate) fn check_readable<T: DeserializeOwned>(
 
 /// The value that a view or an item is of.
 pub(crate) fn decode<T: DeserializeOwned>(attributes: &Attributes) -> Result<T, ItemError> {
+    read(attributes.iter())
+}
+
+fn read<'a, T: DeserializeOwned>(
+    attributes: impl Iterator<Item = Attribute<'a>> + Clone,
+) -> Result<T, ItemError> {
     // serde_dynamo panics on a kind of attribute that the SDK does not know.
-    if let Some(name) = unknown_kind(attributes) {
+    if let Some((name, _)) = attributes.clone().find(|(_, value)| is_unknown(value)) {
         return Err(ItemError::decode(name, "the attribute is of a kind this SDK does not know"));
     }
-    serde_dynamo::from_item(attributes.clone()).map_err(|error| {
+    T::deserialize(Item(attributes.clone())).map_err(|error| {
         // The path costs time, so it is looked for only now.
-        let item = serde_dynamo::Item::from(attributes.clone()).into_inner();
-        let value = serde_dynamo::AttributeValue::M(item);
-        let deserializer = serde_dynamo::Deserializer::from_attribute_value(value);
-        let located = serde_path_to_error::deserialize::<_, T>(deserializer);
+        let located = serde_path_to_error::deserialize::<_, T>(Item(attributes));
         let path = located.err().map(|error| error.path().to_string());
         ItemError::decode(&spelled(path), error)
     })
@@ -88,10 +89,6 @@ pub(crate) fn is_absence(value: &AttributeValue) -> bool {
         AttributeValue::Bs(set) => set.is_empty(),
         _ => false,
     }
-}
-
-fn unknown_kind(attributes: &Attributes) -> Option<&str> {
-    attributes.iter().find(|(_, value)| is_unknown(value)).map(|(name, _)| name.as_str())
 }
 
 fn is_unknown(value: &AttributeValue) -> bool {

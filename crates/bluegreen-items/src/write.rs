@@ -107,7 +107,22 @@ impl Content {
             Self::Parts(patch) => patch.applied_to(stored),
         }
     }
+
+    /// The attributes of that item, in place.
+    pub(crate) fn left_of<'a>(
+        &'a self,
+        stored: &'a Attributes,
+    ) -> impl Iterator<Item = (&'a String, &'a AttributeValue)> + Clone {
+        let (stays, own) = match self {
+            Self::Whole(attributes) => (None, attributes),
+            Self::Parts(patch) => (Some(patch.untouched(stored)), &patch.changed),
+        };
+        stays.into_iter().flatten().chain(own)
+    }
 }
+
+/// How many attributes the library keeps in an item.
+const STAMPS: usize = 7;
 
 /// DynamoDB takes 300 operators and 4 KB in an expression; beyond half of that the item goes whole.
 const MOST_PARTS: usize = 150;
@@ -156,15 +171,16 @@ impl Author<'_> {
                 return Err(key_change(name));
             }
         }
-        let mut item = view.clone();
-        item.retain(|name, _| !self.config.names.is_stamp(name));
-        item.extend(key.clone());
+        let mut item = Attributes::with_capacity(view.len() + key.len() + STAMPS);
+        let own = view.iter().filter(|(name, _)| !self.config.names.is_stamp(name));
+        item.extend(own.chain(&key).map(|(name, value)| (name.clone(), value.clone())));
         self.lower(&mut item)?;
         if let Some((name, _)) = key.iter().find(|(name, value)| item.get(*name) != Some(value)) {
             return Err(key_change(name));
         }
-        item.insert(self.config.names.created_at.clone(), self.timestamp()?);
-        self.stamp(&mut item, &Stamps::default())?;
+        let now = self.timestamp()?;
+        item.insert(self.config.names.created_at.clone(), now.clone());
+        self.stamp(&mut item, &Stamps::default(), now)?;
         storable::check(&item)?;
         let size = checked_size(item.iter())?;
         Ok(self.write(key, Act::Create, None, (Content::Whole(item), size), view))
@@ -222,12 +238,9 @@ impl Author<'_> {
         stored: &StoredItem,
         mut patch: Patch,
     ) -> Result<(Content, usize), ItemError> {
-        self.stamp(&mut patch.changed, stored.stamps())?;
+        self.stamp(&mut patch.changed, stored.stamps(), self.timestamp()?)?;
         storable::check(&patch.changed)?;
-        let stays = stored.attributes().iter().filter(|(name, _)| {
-            !patch.changed.contains_key(*name) && !patch.removed.contains(name)
-        });
-        let size = checked_size(stays.chain(&patch.changed))?;
+        let size = checked_size(patch.untouched(stored.attributes()).chain(&patch.changed))?;
         let content = if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
             Content::Parts(patch)
         } else {
@@ -322,14 +335,20 @@ impl Author<'_> {
     }
 
     /// Sets what the library keeps of every write.
-    fn stamp(&self, item: &mut Attributes, read: &Stamps) -> Result<(), ItemError> {
+    fn stamp(
+        &self,
+        item: &mut Attributes,
+        read: &Stamps,
+        now: AttributeValue,
+    ) -> Result<(), ItemError> {
         let names = &self.config.names;
+        item.reserve(STAMPS);
         let version = Lock::on(read).next_version().ok_or_else(|| {
             ItemError::encode(&names.version, "the version is at the end of all numbers")
         })?;
         let mut set = |name: &String, value| item.insert(name.clone(), value);
         set(&names.version, AttributeValue::N(version.to_string()));
-        set(&names.modified_at, self.timestamp()?);
+        set(&names.modified_at, now);
         set(&names.environment, AttributeValue::S(self.color.to_string()));
         set(&names.write_ids, self.marks(read));
         if let Some(version) = self.label(read) {
@@ -371,18 +390,6 @@ pub(crate) fn lifted<'a>(
     let stamps = stored.attributes().iter().filter(|(name, _)| names.is_stamp(name));
     item.extend(stamps.map(|(name, value)| (name.clone(), value.clone())));
     Ok(Cow::Owned(item))
-}
-
-/// The same of an item that is of no other use.
-pub(crate) fn lifted_whole(
-    stored: StoredItem,
-    config: &TableConfig,
-) -> Result<Attributes, ItemError> {
-    let newer = match lifted(&stored, config)? {
-        Cow::Owned(newer) => Some(newer),
-        Cow::Borrowed(_) => None,
-    };
-    Ok(newer.unwrap_or_else(|| stored.into_attributes()))
 }
 
 fn strip_stamps(item: &mut Attributes, names: &AttributeNames) {
