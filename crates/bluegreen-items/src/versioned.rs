@@ -28,7 +28,7 @@ pub struct Versioned<T> {
     deletions: Sends,
 }
 
-/// The view of the value as it is stored.
+/// The view of the value as it is stored, or as a creation under way stores it.
 #[derive(Debug)]
 enum Baseline {
     /// The value was not lent out for changes since.
@@ -118,12 +118,18 @@ impl<T> Versioned<T> {
     /// Keeps a write that is about to be sent until its outcome is known, so that neither a lost
     /// reply nor a dropped future can lead to a second application.
     pub(crate) fn set_unsettled(&mut self, write: Write) {
+        if write.view.is_none() {
+            self.baseline = Baseline::Untouched;
+        }
         self.unsettled = Some(Box::new(write));
     }
 
     /// Forgets the write: it was not applied, or cannot be told any more.
     pub(crate) fn give_up(&mut self) {
         self.unsettled = None;
+        if self.stored.is_none() {
+            self.baseline = Baseline::View(Attributes::new());
+        }
     }
 
     /// Takes note that the write was applied.
@@ -140,7 +146,9 @@ impl<T> Versioned<T> {
         let stored = self.stored.take().map(StoredItem::into_attributes);
         let attributes = content.applied_to(stored.unwrap_or_default());
         self.stored = Some(StoredItem::read(attributes, names)?);
-        self.baseline = Baseline::View(view);
+        if let Some(view) = view {
+            self.baseline = Baseline::View(view);
+        }
         Ok(())
     }
 

@@ -30,8 +30,9 @@ pub(crate) struct Write {
     pub(crate) content: Content,
     pub(crate) mark: Mark,
     pub(crate) planned: Planned,
-    /// The view of the value that this write stores.
-    pub(crate) view: Attributes,
+    /// The view of the value that this write stores; nothing where it stores the value as it is when
+    /// the write is made.
+    pub(crate) view: Option<Attributes>,
     pub(crate) sends: Sends,
     /// The size of the item that it leaves.
     pub(crate) size: usize,
@@ -171,9 +172,10 @@ impl Author<'_> {
                 return Err(key_change(name));
             }
         }
-        let mut item = Attributes::with_capacity(view.len() + key.len() + STAMPS);
-        let own = view.iter().filter(|(name, _)| !self.config.names.is_stamp(name));
-        item.extend(own.chain(&key).map(|(name, value)| (name.clone(), value.clone())));
+        let mut item = view;
+        item.reserve(key.len() + STAMPS);
+        item.retain(|name, _| !self.config.names.is_stamp(name));
+        item.extend(key.clone());
         self.lower(&mut item)?;
         if let Some((name, _)) = key.iter().find(|(name, value)| item.get(*name) != Some(value)) {
             return Err(key_change(name));
@@ -183,7 +185,7 @@ impl Author<'_> {
         self.stamp(&mut item, &Stamps::default(), now)?;
         storable::check(&item)?;
         let size = checked_size(item.iter())?;
-        Ok(self.write(key, Act::Create, None, (Content::Whole(item), size), view))
+        Ok(self.write(key, Act::Create, None, (Content::Whole(item), size), None))
     }
 
     /// The write that changes an item by the difference of two views; nothing without one, unless
@@ -212,7 +214,7 @@ impl Author<'_> {
         }
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(Some(Write { loss, ..self.write(key, act, Some(stored), content, after) }))
+        Ok(Some(Write { loss, ..self.write(key, act, Some(stored), content, Some(after)) }))
     }
 
     /// The write that stores an item in the version that may be written, as its steps make it. Which
@@ -228,7 +230,7 @@ impl Author<'_> {
         let patch = self.without_stamps(patch)?;
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(self.write(key, act, Some(stored), content, Attributes::new()))
+        Ok(self.write(key, act, Some(stored), content, None))
     }
 
     /// The patch with the stamps of this write, or the whole item where it is too long for an
@@ -255,7 +257,7 @@ impl Author<'_> {
         act: Act,
         stored: Option<&StoredItem>,
         (content, size): (Content, usize),
-        view: Attributes,
+        view: Option<Attributes>,
     ) -> Write {
         let found = stored.map(|item| self.config.schema.version_of(item.schema_version()));
         let is_kept = found.is_some_and(|found| found.major() == self.target.major());

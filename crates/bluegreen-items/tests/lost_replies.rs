@@ -101,6 +101,38 @@ async fn a_change_made_between_the_tries_is_written_after_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_made_while_the_creation_is_in_doubt_is_written_after_it() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut item = Versioned::new(key(), OrderV1::of(1));
+    {
+        let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
+        let _away = world.faults().inject(Rule::new(calls("GetItem"), Fault::LostReply));
+        let error = table.save(&mut item).await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+    }
+    item.value_mut().data.total = 2;
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Unchanged);
+    let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!((stored.version(), stored.value().data.total), (Some(2), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_refused_is_created_whole_by_the_next_save() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut other = table.create(key(), OrderV1::of(1)).await.unwrap();
+    let mut item = Versioned::new(key(), OrderV1::of(2));
+    let error = table.save(&mut item).await.unwrap_err();
+    assert!(matches!(error, ItemError::AlreadyExists { .. }), "{error}");
+    table.delete(&mut other).await.unwrap();
+    assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
+    let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
+    assert_eq!((stored.version(), stored.value().data.total), (Some(1), 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_save_whose_future_was_dropped_is_settled_by_the_next_one() {
     let world = open().await;
     let table = blue(&world);
