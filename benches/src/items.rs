@@ -30,7 +30,7 @@ fn figure(case: &'static str, who: &'static str, metric: &'static str, value: f6
     let unit = match metric {
         "cpu_us" | "added_cpu_us" => "us",
         "items_per_second" => "1/s",
-        "ratio" | "allocations_ratio" => "x",
+        "ratio" | "cpu_ratio" | "allocations_ratio" => "x",
         _ => "count",
     };
     Figure { bench: "items", case, who, metric, value, unit }

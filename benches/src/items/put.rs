@@ -19,15 +19,17 @@ use crate::figure::Printer;
 /// Writes of one round.
 const WRITES: u32 = 1_000;
 
-/// What a case may cost, as multiples of the bare calls.
+/// What a case may cost, as multiples of the bare calls. Canned replies make this a harsh measure:
+/// what the way through a socket costs would be added to both sides. An update carries up to nine
+/// marks besides what changed.
 struct Most {
     cpu: f64,
     allocations: f64,
 }
 
-const MOST_PUT: Most = Most { cpu: 1.3, allocations: 1.4 };
-const MOST_UPDATE: Most = Most { cpu: 1.6, allocations: 1.7 };
-const MOST_MODIFY: Most = Most { cpu: 1.4, allocations: 1.5 };
+const MOST_PUT: Most = Most { cpu: 1.4, allocations: 1.25 };
+const MOST_UPDATE: Most = Most { cpu: 1.6, allocations: 1.45 };
+const MOST_MODIFY: Most = Most { cpu: 1.35, allocations: 1.2 };
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Order {
@@ -130,9 +132,9 @@ pub(super) fn run(printer: &Printer, rounds: usize) -> Result<()> {
         })?;
     }
     let gates = [
-        ("put: CPU at most 1.3 times the bare call", "put: allocations at most 1.4 times"),
-        ("update: CPU at most 1.6 times the bare call", "update: allocations at most 1.7 times"),
-        ("modify: CPU at most 1.4 times the bare calls", "modify: allocations at most 1.5 times"),
+        ("put: CPU at most 1.4 times the bare call", "put: allocations at most 1.25 times"),
+        ("update: CPU at most 1.6 times the bare call", "update: allocations at most 1.45 times"),
+        ("modify: CPU at most 1.35 times the bare calls", "modify: allocations at most 1.2 times"),
     ];
     let cases = [
         ("put", bare_put, put, MOST_PUT),

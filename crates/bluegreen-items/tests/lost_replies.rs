@@ -105,17 +105,18 @@ async fn a_change_made_while_the_creation_is_in_doubt_is_written_after_it() {
     let world = open().await;
     let table = blue(&world);
     let mut item = Versioned::new(key(), OrderV1::of(1));
+    item.value_mut().data.note = Some("before".to_owned());
     {
         let _lost = world.faults().inject(Rule::new(calls("PutItem"), Fault::LostReply));
         let _away = world.faults().inject(Rule::new(calls("GetItem"), Fault::LostReply));
         let error = table.save(&mut item).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
     }
-    item.value_mut().data.total = 2;
+    item.value_mut().data.note = None;
     assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written);
     assert_eq!(table.save(&mut item).await.unwrap(), Saved::Unchanged);
     let stored = table.get::<OrderV1>(&key()).await.unwrap().unwrap();
-    assert_eq!((stored.version(), stored.value().data.total), (Some(2), 2));
+    assert_eq!((stored.version(), &stored.value().data.note), (Some(2), &None));
 }
 
 #[tokio::test(start_paused = true)]
