@@ -1,5 +1,6 @@
 //! Ready-made SDK clients of a world.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::World;
@@ -8,11 +9,19 @@ use crate::World;
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
+/// A name for the retry quota of one client. The SDK keeps quotas by name for the whole process, and
+/// what a world pretends are processes of their own.
+fn quota() -> String {
+    static CLIENTS: AtomicU64 = AtomicU64::new(0);
+    format!("client-{}", CLIENTS.fetch_add(1, Ordering::Relaxed))
+}
+
 macro_rules! client {
     ($(#[$doc:meta])* $name:ident, $as_name:ident, $sdk:ident) => {
         impl World {
             $(#[$doc])*
-            /// Retries as the SDK's standard mode, 3 tries with short pauses, on tokio's clock.
+            /// Retries as the SDK's standard mode, 3 tries with short pauses, on tokio's clock, within a
+            /// quota of its own.
             #[must_use]
             pub fn $name(&self) -> $sdk::Client {
                 self.$as_name("local")
@@ -21,7 +30,7 @@ macro_rules! client {
             /// The same, signing with an access key that faults and counts can tell apart.
             #[must_use]
             pub fn $as_name(&self, access_key: &str) -> $sdk::Client {
-                use $sdk::config::retry::RetryConfig;
+                use $sdk::config::retry::{RetryConfig, RetryPartition};
                 use $sdk::config::{BehaviorVersion, Config, Credentials, Region};
                 let retries = RetryConfig::standard()
                     .with_max_attempts(ATTEMPTS)
@@ -31,6 +40,7 @@ macro_rules! client {
                     .region(Region::new(World::REGION))
                     .credentials_provider(Credentials::new(access_key, "secret", None, None, "local"))
                     .retry_config(retries)
+                    .retry_partition(RetryPartition::new(quota()))
                     .http_client(self.http_client())
                     .build();
                 $sdk::Client::from_conf(config)
