@@ -7,8 +7,8 @@ pub enum Outcome {
     /// It is handled: delete it.
     Done,
     /// Not now: show it again after this time. Rounded up to whole seconds, at least 1 second, at
-    /// most what is left of SQS's 12 hours; the receive counts towards the queue's
-    /// `maxReceiveCount`.
+    /// most what is left of SQS's 12 hours. The receive counts towards the queue's
+    /// `maxReceiveCount`: on the last one the message is parked, with that reason.
     RetryAfter(Duration),
     /// Nobody should try again: move it to the dead-letter queue, body untouched, with this reason.
     Park(String),

@@ -8,13 +8,15 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use bluegreen_core::{ByColor, Stop};
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
-    Consumer, ConsumerConfig, ConsumerError, Producer, ProducerConfig, Queues, Subscription,
-    UnknownPolicy,
+    Consumer, ConsumerConfig, ConsumerError, Outcome, Producer, ProducerConfig, Queues,
+    Subscription, UnknownPolicy,
 };
 use serde_json::json;
 
 use crate::partly_failing::{Failing, PartlyFailing, client};
-use crate::shop::{Blue, Log, Order, Shop, following, on, order, seconds, text, until, writing};
+use crate::shop::{
+    Blue, Log, Order, Shop, following, on, order, seconds, text, until, versioned, writing,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -223,7 +225,7 @@ async fn on_the_last_receive_that_the_queue_allows_a_message_is_parked_with_its_
 }
 
 /// Blue's queue hands a message out so often.
-async fn allow(shop: &Shop, most: u32) {
+pub(crate) async fn allow(shop: &Shop, most: u32) {
     let sqs = shop.world.sqs_as("observer");
     let dead = sqs.get_queue_attributes().queue_url(&shop.dead);
     let dead = dead.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap();
@@ -231,6 +233,40 @@ async fn allow(shop: &Shop, most: u32) {
     let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": most }).to_string();
     let set = sqs.set_queue_attributes().queue_url(&shop.urls.blue);
     set.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_would_hide_a_message_on_its_last_receive_parks_it_with_the_reason() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    allow(&shop, 2).await;
+    let reason = async || {
+        let parked = shop.look(&shop.dead).await;
+        assert_eq!(parked.len(), 1);
+        let reason = text(&parked[0], bluegreen_queue::attributes::REASON).map(str::to_owned);
+        shop.clear(&shop.dead).await;
+        reason.expect("it is not SQS that moved it")
+    };
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let again = on(UnknownPolicy::Park, |_, _| {
+        std::future::ready(Ok(Outcome::RetryAfter(Duration::from_secs(9))))
+    });
+    let running = shop.blue(again, ConsumerConfig::default());
+    seconds(60).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.retried, report.parked), (1, 1));
+    assert_eq!(reason().await, "its handler wished to see it again, the last of 2 times");
+
+    shop.put(&shop.urls.blue, &versioned("2.0", "a")).await;
+    let sends = Calls::to(Service::Sqs).operation("SendMessage").access_key("blue");
+    let sends = Rule::new(sends, Fault::AccessDenied).first(2);
+    let _refused = shop.world.faults().inject(sends);
+    let running =
+        shop.blue(writing(&log, UnknownPolicy::PassToOtherColor), ConsumerConfig::default());
+    seconds(60).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.failed, report.passed, report.parked), (1, 0, 1));
+    let reason = reason().await;
+    assert!(reason.starts_with("it could not be passed on, the last of 2 times: "), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,7 @@ pub(super) enum Decision {
 
 impl Facts {
     /// Whether nobody would see the message again if it were hidden now.
-    fn is_last(self) -> bool {
+    pub(super) fn is_last(self) -> bool {
         self.last_receive.is_some_and(|last| self.receive_count >= last)
     }
 }
@@ -59,6 +59,12 @@ impl Rules {
     ) -> Decision {
         match answer {
             Ok(Outcome::Done) => Decision::Delete,
+            Ok(Outcome::RetryAfter(_)) if facts.is_last() => {
+                let receives = facts.receive_count;
+                Decision::Park(format!(
+                    "its handler wished to see it again, the last of {receives} times"
+                ))
+            }
             Ok(Outcome::RetryAfter(time)) => Decision::Retry(*time),
             Ok(Outcome::Park(reason)) => Decision::Park(reason.clone()),
             Ok(Outcome::PassOn) => self.pass_on(facts),
@@ -151,6 +157,11 @@ mod tests {
             assert!(failed(2).starts_with("Fail("), "{}", failed(2));
             assert_eq!(failed(3), "its handler failed, the last of 3 times: no stock");
         }
+        let again = |receives| {
+            at(QueueSide::Own, Ok(Outcome::RetryAfter(Duration::from_secs(9))), receives)
+        };
+        assert_eq!(again(2), "Retry(9s)");
+        assert_eq!(again(3), "its handler wished to see it again, the last of 3 times");
         assert_eq!(at(QueueSide::Shared, Ok(Outcome::PassOn), 2), "Await(30s)");
         let late = at(QueueSide::Shared, Ok(Outcome::PassOn), 3);
         assert_eq!(late, "the other color did not take it in 3 receives");

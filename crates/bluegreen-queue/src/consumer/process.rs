@@ -113,7 +113,8 @@ impl Worker {
         S: Service<Context, Response = Outcome, Error = HandlerError>,
     {
         if let Some(marker) = self.left(&message) {
-            let (count, settlement) = Box::pin(self.write_down(marker, &message, entropy)).await;
+            let (count, settlement) =
+                Box::pin(self.write_down(marker, &message, &lease, entropy)).await;
             return Finished { id: message.id, count, settlement };
         }
         let answer = match self.bodies.read(&message.body, message.sent) {
@@ -130,7 +131,9 @@ impl Worker {
         };
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
         let last_receive = match answer {
-            Err(_) | Ok(Outcome::PassOn) => Box::pin(self.last_receive()).await,
+            Err(_) | Ok(Outcome::PassOn | Outcome::RetryAfter(_)) => {
+                Box::pin(self.last_receive()).await
+            }
             // To nothing else it matters.
             _ => None,
         };
@@ -147,12 +150,10 @@ impl Worker {
             }
             // Boxed: the SDK's calls would make the task of each message kilobytes larger.
             Decision::Park(reason) => {
-                let delay = self.rules.delay(facts, entropy);
-                Box::pin(self.send_away(&message, &lease, Some(&reason), delay)).await
+                Box::pin(self.send_away(&message, &lease, Some(&reason), facts, entropy)).await
             }
             Decision::Pass => {
-                let delay = self.rules.delay(facts, entropy);
-                Box::pin(self.send_away(&message, &lease, None, delay)).await
+                Box::pin(self.send_away(&message, &lease, None, facts, entropy)).await
             }
         };
         Finished { id: message.id, count, settlement }
@@ -215,6 +216,7 @@ impl Worker {
         &self,
         marker: String,
         message: &Received,
+        lease: &Lease,
         entropy: u64,
     ) -> (Count, Settlement) {
         let Some(hand_over) = &self.hand_over else {
@@ -224,29 +226,47 @@ impl Worker {
             Ok(()) => (Count::HandedOver, Settlement::Delete),
             Err(error) => {
                 tracing::warn!(message = %message.id, %error, "a marker cannot be written down");
-                let (receive_count, last_receive) = (message.receive_count, None);
+                let last_receive = self.last_receive().await;
+                let receive_count = message.receive_count;
                 let facts = Facts { receive_count, passes: 0, last_receive };
-                (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy)))
+                if !facts.is_last() {
+                    return (Count::Failed, Settlement::Hide(self.rules.delay(facts, entropy)));
+                }
+                let reason = format!(
+                    "a marker could not be written down, the last of {receive_count} times: {error}"
+                );
+                self.send_away(message, lease, Some(&reason), facts, entropy).await
             }
         }
     }
 
     /// Parks a message for a reason, or passes it on where there is none. Where it cannot be sent
-    /// it is hidden for `delay`.
+    /// it is hidden for a time.
     async fn send_away(
         &self,
         message: &Received,
         lease: &Lease,
         reason: Option<&str>,
-        delay: Duration,
+        facts: Facts,
+        entropy: u64,
     ) -> (Count, Settlement) {
+        let delay = self.rules.delay(facts, entropy);
         // Whoever holds the lease now will send it; twice would be once too often.
         if lease.is_lost() {
             return (Count::Failed, Settlement::Hide(delay));
         }
         let sent = match reason {
             Some(reason) => self.park(message, reason).await,
-            None => self.pass(message).await,
+            None => match self.pass(message).await {
+                // Hidden now, it would end in the dead-letter queue all the same, without a reason.
+                Err(error) if facts.is_last() => {
+                    let (receives, cause) = (facts.receive_count, error.told());
+                    let reason =
+                        format!("it could not be passed on, the last of {receives} times: {cause}");
+                    self.park(message, &reason).await
+                }
+                sent => sent,
+            },
         };
         match sent {
             Ok(count) => (count, Settlement::Delete),
