@@ -16,7 +16,8 @@ pub struct Draft<'a, M> {
 impl<M: Message> Draft<'_, M> {
     /// The same with an identifier that the caller gives: the same for each try to send the same.
     /// A FIFO queue takes what is sent again within five minutes as one message; handlers can tell
-    /// by the [`id`](crate::Envelope::id). Default: random.
+    /// by the [`id`](crate::Envelope::id). FIFO queues take 1 to 128 visible ASCII characters.
+    /// Default: random.
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self

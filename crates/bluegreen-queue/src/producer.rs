@@ -143,8 +143,8 @@ impl Producer {
     /// lead to a second message, with another identifier unless [one is given](Self::draft).
     ///
     /// # Errors
-    /// When the message cannot be written, is too large, or has a key that FIFO queues do not
-    /// take; when SQS cannot be reached or refuses; when the courier has stopped.
+    /// When the message cannot be written, is too large, or has a key or identifier that FIFO
+    /// queues do not take; when SQS cannot be reached or refuses; when the courier has stopped.
     pub async fn send<M: Message>(&self, message: &M, key: &str) -> Result<Sent, SendError> {
         self.draft(message, key).send().await
     }
@@ -327,10 +327,18 @@ const fn posting(config: &ProducerConfig) -> Duration {
     config.call_timeout.saturating_mul(2).saturating_add(config.linger)
 }
 
-/// Group and deduplication id. AWS takes 1 to 128 letters, digits and punctuation as a group.
+/// Whether AWS takes it as a group or a deduplication id: 1 to 128 letters, digits and punctuation.
+fn is_fifo_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Group and deduplication id.
 fn fifo(key: &str, id: &str) -> Result<(String, String), SendError> {
-    if !(1..=128).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_fifo_name(key) {
         return Err(SendError::Key { found: key.to_owned() });
+    }
+    if !is_fifo_name(id) {
+        return Err(SendError::Id { found: id.to_owned() });
     }
     Ok((key.to_owned(), id.to_owned()))
 }
@@ -383,6 +391,14 @@ pub enum SendError {
     #[error("{found:?} cannot be a message group: allowed are 1 to 128 visible ASCII characters")]
     Key {
         /// The key.
+        found: String,
+    },
+    /// The identifier cannot be the deduplication id of a FIFO queue.
+    #[error(
+        "{found:?} cannot be a deduplication id: allowed are 1 to 128 visible ASCII characters"
+    )]
+    Id {
+        /// The identifier.
         found: String,
     },
     /// The call to SQS failed.

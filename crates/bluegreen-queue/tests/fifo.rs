@@ -107,6 +107,21 @@ async fn a_key_that_cannot_be_a_group_is_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_identifier_that_cannot_deduplicate_is_refused_by_name_where_it_has_to() {
+    let order = Order { order: "a".to_owned() };
+    let (fifo, standard) = (Shop::with(".fifo").await, Shop::open().await);
+    for id in ["", "a b", "\u{e4}", &"i".repeat(129)] {
+        let producer = producer(&fifo, fifo.shared());
+        let error = producer.draft(&order, "k").with_id(id).send().await.unwrap_err();
+        assert!(matches!(&error, SendError::Id { found } if found == id), "{error}");
+        let producer = self::producer(&standard, standard.shared());
+        assert!(producer.draft(&order, "k").with_id(id).send().await.is_ok(), "{id:?}");
+    }
+    let longest = "~".repeat(128);
+    producer(&fifo, fifo.shared()).draft(&order, "k").with_id(&longest).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_that_was_lost_while_it_waited_is_begun_anew_in_order() {
     let (shop, log) = (Shop::with(".fifo").await, Log::default());
     let producer = producer(&shop, shop.shared());
