@@ -97,11 +97,14 @@ impl Depth {
 ///
 /// Cancel safe; put a time limit around it: a process that lives and never follows is waited for
 /// without end. A send that began before its process followed the revision may be on its way for
-/// twice the producer's `call_timeout`, which must fit into the settle time. The answer is about
-/// `revision`: should the deployment move on meanwhile so that somebody sends there again, ask anew.
+/// twice the producer's `call_timeout`, which must fit into the settle time.
+///
+/// The answer is about `revision`: once the deployment has moved on, as by a rollback, somebody may
+/// send there again, and the wait ends with [`DrainError::Moved`]. Where the new revision sends
+/// nothing there either, ask anew with it.
 ///
 /// # Errors
-/// When a field of `config` does not fit; when the store answers with an error that does not pass
+/// When a field of `config` does not fit; when the deployment moves on; when the store answers with an error that does not pass
 /// by itself; when the queue does not exist. Other failures of SQS are waited out.
 pub async fn drained<S: Store>(
     client: Client,
@@ -112,6 +115,53 @@ pub async fn drained<S: Store>(
     config: DrainConfig,
 ) -> Result<Drained, DrainError> {
     config.check()?;
+    let interval = config.interval;
+    tokio::select! {
+        biased;
+        moved = until_moved(store, service, revision, interval) => Err(moved),
+        answer = until_drained(client, url, store, service, revision, config) => answer,
+    }
+}
+
+/// Waits until the deployment is at a later revision, or nobody can say.
+async fn until_moved<S: Store>(
+    store: &S,
+    service: &ServiceKey,
+    revision: Revision,
+    interval: Duration,
+) -> DrainError {
+    loop {
+        match check_revision(store, service, revision).await {
+            Err(DrainError::Store(error)) if error.is_retryable() => {
+                tracing::warn!(%error, %revision, "the deployment cannot be read, waiting");
+            }
+            Err(error) => return error,
+            Ok(()) => {}
+        }
+        sleep(interval).await;
+    }
+}
+
+async fn check_revision<S: Store>(
+    store: &S,
+    service: &ServiceKey,
+    revision: Revision,
+) -> Result<(), DrainError> {
+    let found = store.load(service).await?.map(|deployment| deployment.revision());
+    match found.filter(|found| *found > revision) {
+        Some(found) => Err(DrainError::Moved { revision, found }),
+        None => Ok(()),
+    }
+}
+
+async fn until_drained<S: Store>(
+    client: Client,
+    url: &str,
+    store: &S,
+    service: &ServiceKey,
+    revision: Revision,
+    config: DrainConfig,
+) -> Result<Drained, DrainError> {
     let sqs = Sqs::new(client, config.call_timeout);
     let settled = settled(store, service, revision, config.interval, config.clock).await?;
     let mut quiet = Quiet::new(config.settle);
@@ -121,7 +171,11 @@ pub async fn drained<S: Store>(
         match sqs.depth(url).await {
             Ok(depth) => {
                 if let Some(quiet) = quiet.observe(depth, asked) {
-                    return Ok(Drained { settled, quiet });
+                    match check_revision(store, service, revision).await {
+                        // Whether somebody sends there again is not known now.
+                        Err(DrainError::Store(error)) if error.is_retryable() => {}
+                        checked => return checked.map(|()| Drained { settled, quiet }),
+                    }
                 }
                 tracing::debug!(url, ?depth, "waiting for a queue to drain");
             }
@@ -145,8 +199,17 @@ pub enum DrainError {
     /// A field of the configuration does not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The members cannot be read.
-    #[error("the members cannot be read")]
+    /// The deployment has moved on: whether somebody sends to the queue again is for whoever asks
+    /// to say.
+    #[error("the deployment has moved from revision {revision} to {found}")]
+    Moved {
+        /// The revision that was asked about.
+        revision: Revision,
+        /// The one that the deployment is at.
+        found: Revision,
+    },
+    /// The members or the deployment cannot be read.
+    #[error("the members or the deployment cannot be read")]
     Store(#[from] StoreError),
     /// There is no such queue.
     #[error("the queue {url} does not exist")]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bluegreen_core::{Member, MemoryStore, Reads, Release, Revision, ServiceIdentity, Store as _};
+use bluegreen_core::{
+    Deployment, Member, MemoryStore, Reads, Release, Revision, ServiceIdentity, Store as _,
+};
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{ConsumerConfig, DrainConfig, DrainError, Drained, UnknownPolicy, drained};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::shop::{Blue, Log, Shop, key, on, seconds, until};
+use crate::shop::{Blue, Green, Log, Shop, key, on, seconds, until};
 
 const SEVEN: Revision = Revision::new(7);
 
@@ -138,4 +140,44 @@ async fn looks_that_fail_are_no_evidence_and_a_missing_queue_is_an_error() {
         error,
         "interval of 5s does not fit: it must be above zero, and at most a fifth of settle"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_moves_on_ends_the_wait_by_saying_so() {
+    let (shop, store) = (Shop::open().await, Arc::new(MemoryStore::new()));
+    let live = |revision: Revision| {
+        let store = Arc::clone(&store);
+        async move {
+            while store.load(&key()).await.unwrap().is_none_or(|now| now.revision() < revision) {
+                let next = |now: Option<&Deployment>| match now {
+                    None => Ok(crate::shop::deployment(None)),
+                    Some(now) if now.phase().candidate().is_none() => {
+                        Ok(now.begin(Green, Release::new("2").unwrap())?)
+                    }
+                    Some(now) => Ok::<_, bluegreen_core::UpdateError>(now.abandon()?),
+                };
+                bluegreen_core::update(&*store, &key(), next).await.unwrap();
+            }
+        }
+    };
+    live(SEVEN).await;
+    for seen in [6, 7] {
+        // It waits for a producer, and then for a message.
+        store.announce(&key(), &member(seen, &shop)).await.unwrap();
+        shop.put_orders(&shop.urls.blue, 1).await;
+        let draining = drain(&shop, &store, DrainConfig::default());
+        seconds(1_000).await;
+        assert!(!draining.is_finished());
+        draining.abort();
+    }
+    let draining = drain(&shop, &store, DrainConfig::default());
+    seconds(30).await;
+    live(SEVEN.next()).await;
+    let error = draining.await.unwrap().0.unwrap_err();
+    assert_eq!(error.to_string(), "the deployment has moved from revision 7 to 8");
+    assert!(matches!(error, DrainError::Moved { revision: SEVEN, found } if found == SEVEN.next()));
+    // Asked too late it is no answer about that revision either, however empty the queue is.
+    shop.clear(&shop.urls.blue).await;
+    let error = drain(&shop, &store, DrainConfig::default()).await.unwrap().0.unwrap_err();
+    assert!(matches!(error, DrainError::Moved { .. }), "{error}");
 }
