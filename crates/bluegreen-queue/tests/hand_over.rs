@@ -209,6 +209,107 @@ async fn messages_that_are_released_together_do_not_exceed_the_permits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_beyond_the_bound_takes_permits_and_is_begun_all_the_same() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory().with_max_held(2));
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    for n in 0..6 {
+        send(&producer, &format!("h{n}"), "held").await;
+    }
+    let green = Subscription::own(&shop.separate(), Green, &shop.dead);
+    let dispatch = slow(Green, &log, Duration::ZERO);
+    let few = config(&hand_over).with_concurrency(2);
+    let green = shop.consume(green, following.clone(), dispatch, few);
+    seconds(300).await;
+    // Two take no permits, two take the two there are.
+    assert_eq!(green.handle.report().held, 4);
+    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    let all = tokio::time::timeout(Duration::from_secs(600), log.reach(6)).await;
+    assert!(all.is_ok(), "{:?}", green.handle.report());
+    for one in [blue, green] {
+        one.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_shows_to_others_what_is_kept_and_each_goes_on_in_order() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    for n in 0..3 {
+        send(&producer, MOVES, &n.to_string()).await;
+    }
+    let first = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    until(|| first.handle.report().held == 1).await;
+    first.handle.pause();
+    seconds(30).await;
+    assert_eq!(shop.counts(&shop.urls.green).await, (3, 0));
+    // Another process has them meanwhile, although this one lives.
+    let second = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    log.reach(3).await;
+    assert_eq!(log.lines(), ["green 0", "green 1", "green 2"]);
+    first.handle.resume();
+    seconds(30).await;
+    let report = first.stop(SOON).await;
+    assert_eq!((report.received, report.released, report.handled), (3, 3, 0));
+    for one in [blue, second] {
+        one.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_back_long_after_its_marker_was_forgotten_waits_for_nothing() {
+    let (shop, store, following) = opened().await;
+    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    send(&producer, MOVES, "g-1").await;
+    let running = [Blue, Green].map(|color| {
+        let own = Subscription::own(&shop.separate(), color, &shop.dead);
+        let parks = on(UnknownPolicy::Park, |_, _| async { Ok(Outcome::Park("broken".into())) });
+        shop.consume(own, following.clone(), parks, config(&hand_over))
+    });
+    until(|| running[1].handle.report().parked == 1).await;
+    for one in running {
+        one.stop(SOON).await;
+    }
+    let parked = shop.look(&shop.dead).await.remove(0);
+    assert!(parked.body().unwrap().contains("bluegreen-after"), "it is as it was");
+    let back = shop.world.sqs_as("observer").send_message().queue_url(&shop.urls.green);
+    let back = back.set_message_attributes(parked.message_attributes.clone());
+    let back = back.message_group_id(MOVES).message_deduplication_id("back");
+    back.message_body(parked.body().unwrap()).send().await.unwrap();
+    // Nothing is written down there, as after fifteen days.
+    let green = own(&shop, Green, &following, &HandOver::in_memory(), &log, Duration::ZERO);
+    log.reach(1).await;
+    assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_cannot_be_written_on_its_last_receive_is_parked_with_the_reason() {
+    let (shop, store, following) = opened().await;
+    let hand_over = HandOver::new(
+        |_| std::future::ready(Err("the table is away".into())),
+        |_| std::future::ready(Ok(false)),
+    );
+    crate::failures::allow(&shop, 2).await;
+    let producer = producer(&shop, &following, &hand_over);
+    follow(&store, &following, 1000).await;
+    send(&producer, MOVES, "g-1").await;
+    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    until(|| blue.handle.report().parked == 1).await;
+    let report = blue.stop(SOON).await;
+    assert_eq!((report.failed, report.handed_over), (1, 0));
+    let parked = shop.look(&shop.dead).await.remove(0);
+    let reason = crate::shop::text(&parked, bluegreen_queue::attributes::REASON);
+    let expected = "a marker could not be written down, the last of 2 times: the table is away";
+    assert_eq!(reason, Some(expected));
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_a_stop_what_was_kept_is_shown_to_others_at_once() {
     let (shop, store, following) = opened().await;
     let (log, hand_over) = (Log::default(), HandOver::in_memory());

@@ -70,6 +70,10 @@ where
     /// The marker that a message has to wait for, as far as is known.
     fn marker(&self, waiting: &Waiting) -> Option<(HandOver, Arc<str>)> {
         let hand_over = self.config.hand_over.as_ref()?;
+        // Its marker was handled before that, and may be forgotten by now.
+        if waiting.message.attributes.was_sent_elsewhere() {
+            return None;
+        }
         let envelope = self.worker.hands_over(&waiting.message)?;
         let marker = envelope.after().filter(|after| !self.holds.handled.contains(*after))?;
         Some((hand_over.clone(), marker.into()))
@@ -108,9 +112,10 @@ where
         }
     }
 
-    /// Starts those whose markers were handled, as far as there are permits.
+    /// Starts those whose markers were handled, as far as there are permits. What else is kept
+    /// does not count here, however much it is: it would wait for itself.
     pub(super) fn start_ready(&mut self, permits: u32) {
-        while self.in_hand() < permits
+        while self.at_work() < permits
             && let Some(waiting) = self.holds.ready.pop_front()
         {
             match waiting.lease.is_lost() {
@@ -118,6 +123,12 @@ where
                 true => self.give_back(&waiting, Instant::now()),
             }
         }
+    }
+
+    /// How many messages are here that are not kept.
+    fn at_work(&self) -> u32 {
+        let kept = self.holds.len(&self.groups);
+        u32::try_from(self.leases.len().saturating_sub(kept)).unwrap_or(u32::MAX)
     }
 
     /// Shows a message that was kept to others, and all that wait behind it.

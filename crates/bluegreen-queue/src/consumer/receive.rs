@@ -143,6 +143,11 @@ where
         let allowance = self.allow(now);
         self.start_ready(allowance.permits);
         self.receiver.end(allowance.permits > 0, now, self.config.poll_grace);
+        // Nothing that is kept is begun here for now, nor is its group anywhere else while it is
+        // kept. An open receive would bring it back.
+        if self.receiver.flow == Flow::Closed && self.receiver.is_idle() {
+            self.give_back_all(now);
+        }
         self.receiver.earliest = None;
         while self.is_due(allowance, now) {
             self.open(allowance);

@@ -37,6 +37,11 @@ impl Attributes {
         text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
+    /// Whether it was parked or passed on before.
+    pub(crate) fn was_sent_elsewhere(&self) -> bool {
+        [REASON, ORIGINAL_ID, PASSES].iter().any(|name| self.0.contains_key(*name))
+    }
+
     /// The same for a message of `body` bytes that is passed on once more. Nothing when the
     /// counter does not fit: without it two colors could pass a message to and fro forever. The
     /// reason of an earlier parking makes room.
