@@ -173,11 +173,15 @@ async fn a_deployment_that_moves_on_ends_the_wait_by_saying_so() {
     let draining = drain(&shop, &store, DrainConfig::default());
     seconds(30).await;
     live(SEVEN.next()).await;
-    let error = draining.await.unwrap().0.unwrap_err();
+    let told = async |draining: JoinHandle<(Result<Drained, DrainError>, Instant)>| {
+        let told = tokio::time::timeout(Duration::from_secs(1_000), draining).await;
+        told.expect("it would wait without end").unwrap().0.unwrap_err()
+    };
+    let error = told(draining).await;
     assert_eq!(error.to_string(), "the deployment has moved from revision 7 to 8");
     assert!(matches!(error, DrainError::Moved { revision: SEVEN, found } if found == SEVEN.next()));
     // Asked too late it is no answer about that revision either, however empty the queue is.
     shop.clear(&shop.urls.blue).await;
-    let error = drain(&shop, &store, DrainConfig::default()).await.unwrap().0.unwrap_err();
+    let error = told(drain(&shop, &store, DrainConfig::default())).await;
     assert!(matches!(error, DrainError::Moved { .. }), "{error}");
 }

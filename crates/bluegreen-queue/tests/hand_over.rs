@@ -284,7 +284,7 @@ async fn what_is_sent_back_long_after_its_marker_was_forgotten_waits_for_nothing
     back.message_body(parked.body().unwrap()).send().await.unwrap();
     // Nothing is written down there, as after fifteen days.
     let green = own(&shop, Green, &following, &HandOver::in_memory(), &log, Duration::ZERO);
-    log.reach(1).await;
+    seconds(60).await;
     assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
 }
 
@@ -300,9 +300,9 @@ async fn a_marker_that_cannot_be_written_on_its_last_receive_is_parked_with_the_
     follow(&store, &following, 1000).await;
     send(&producer, MOVES, "g-1").await;
     let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
-    until(|| blue.handle.report().parked == 1).await;
+    seconds(60).await;
     let report = blue.stop(SOON).await;
-    assert_eq!((report.failed, report.handed_over), (1, 0));
+    assert_eq!((report.failed, report.handed_over, report.parked), (1, 0, 1));
     let parked = shop.look(&shop.dead).await.remove(0);
     let reason = crate::shop::text(&parked, bluegreen_queue::attributes::REASON);
     let expected = "a marker could not be written down, the last of 2 times: the table is away";
