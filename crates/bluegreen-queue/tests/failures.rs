@@ -295,6 +295,34 @@ async fn a_redrive_policy_that_is_changed_at_run_time_is_obeyed() {
     running.stop(Duration::from_secs(5)).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_redrive_policy_is_asked_for_once_a_minute_at_most_and_done_without() {
+    let shop = Shop::open().await;
+    let asks = Calls::to(Service::Sqs).operation("GetQueueAttributes").access_key("blue");
+    let _denied = shop.world.faults().inject(Rule::new(asks.clone(), Fault::AccessDenied));
+    shop.put_orders(&shop.urls.blue, 30).await;
+    let failing = on(UnknownPolicy::Park, |_, _| std::future::ready(Err("no stock".into())));
+    let running = shop.blue(failing, ConsumerConfig::default());
+    until(|| running.handle.report().failed >= 60).await;
+    seconds(300).await;
+    let calls = shop.world.calls_in(&asks);
+    assert!((2..=7).contains(&calls), "{calls} in some six minutes");
+    assert_eq!(running.stop(SOON).await.parked, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_too_large_for_its_reason_in_any_place_is_parked_as_it_is() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    // As much as a queue takes.
+    let body = "x".repeat(262_144);
+    shop.put(&shop.urls.blue, &body).await;
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    until(|| running.handle.report().parked == 1).await;
+    running.stop(SOON).await;
+    let parked = shop.look(&shop.dead).await.remove(0);
+    assert_eq!((parked.body(), parked.message_attributes()), (Some(&*body), None));
+}
+
 /// An error that cannot be written.
 #[derive(Debug)]
 struct Unspeakable;
