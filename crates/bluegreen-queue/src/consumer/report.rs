@@ -109,6 +109,11 @@ impl Counters {
             "what" => count.name()
         )
         .increment(number);
+        // Without labels, as dashboards draw metrics of both colors.
+        #[cfg(feature = "metrics")]
+        if count == Count::Handled {
+            metrics::counter!("bluegreen_queue_handled").increment(number);
+        }
     }
 
     pub(super) fn one(&self, count: Count) {
