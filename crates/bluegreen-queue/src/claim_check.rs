@@ -29,6 +29,15 @@ use crate::HandlerError;
 ///             Err(error) => Err(error.into()) } } });
 /// ```
 ///
+/// Both sides are given it:
+///
+/// ```
+/// # use bluegreen_queue::{ClaimCheck, ConsumerConfig, ProducerConfig};
+/// # let claims = ClaimCheck::new(|_, _| async { Ok(()) }, |_| async { Ok(None) });
+/// let producer = ProducerConfig::default().with_claim_check(claims.clone());
+/// let consumer = ConsumerConfig::default().with_claim_check(claims);
+/// ```
+///
 /// What goes wrong: a payload that cannot be put away is not sent; one that cannot be got at the
 /// moment is a failure, and the message comes again; one that is not there, or is not what was put
 /// away, is poison, and the message is parked with the reason. A message that is parked, passed on

@@ -86,6 +86,8 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 ///   once, and so does whoever begins the next shift. Wait for [`drained`](crate::drained()) first.
 /// - A marker that ends in the dead-letter queue keeps its group waiting until it is sent back to
 ///   its queue, as a redrive does.
+/// - What was parked or passed on has waited for its marker before, and waits for none when it
+///   comes again, but for what had to be parked with the reason [around](crate::Parked) its body.
 /// - What a handler [passes on](crate::Outcome::PassOn) leaves its group's order.
 ///
 /// ```
@@ -93,6 +95,33 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// let hand_over = HandOver::in_memory(); // a test, or one process; else `in_table`
 /// let producer = ProducerConfig::default().with_hand_over(hand_over.clone());
 /// let consumer = ConsumerConfig::default().with_hand_over(hand_over);
+/// ```
+///
+/// A whole process, with a table, a barrier, and the consumer that adopts the other queue:
+///
+/// ```no_run
+/// # #[cfg(feature = "dynamodb")]
+/// # fn example(
+/// #     sqs: aws_sdk_sqs::Client, dynamodb: aws_sdk_dynamodb::Client,
+/// #     me: bluegreen_core::ServiceIdentity, following: bluegreen_core::Following,
+/// #     roster: bluegreen_core::Roster, dispatch: bluegreen_queue::Dispatch,
+/// #     queues: bluegreen_queue::Queues, dead: &str,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// # use bluegreen_core::Clock;
+/// # use bluegreen_queue::*;
+/// let hand_over =
+///     HandOver::in_table(dynamodb, "handled", Clock::system()).with_barrier(roster.clone());
+/// let sends = ProducerConfig::default().with_hand_over(hand_over.clone());
+/// let producer = Producer::new(sqs.clone(), queues.clone(), following.clone(), me.color, sends)?;
+/// let handles = ConsumerConfig::default().with_hand_over(hand_over);
+/// let own = Subscription::own(&queues, me.color, dead);
+/// let (_handle, consumer) =
+///     Consumer::new(sqs.clone(), own, following.clone(), dispatch.clone(), handles.clone())?;
+/// let left = Subscription::adopted(&queues, me.color, dead, roster).ok_or("one queue for both")?;
+/// let (_handle, adopter) = Consumer::new(sqs, left, following, dispatch, handles)?;
+/// # drop((producer, consumer, adopter));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct HandOver {
