@@ -191,3 +191,60 @@ async fn without_a_claim_check_a_claim_is_parked_and_a_large_payload_refused() {
     let reason = text(&parked, attributes::REASON);
     assert_eq!(reason, Some("its payload is kept elsewhere, and there is no claim check"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_that_panics_is_a_place_that_is_away() {
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    let panics = || {
+        ClaimCheck::new(
+            |_, _| async { panic!("no bucket to put into") },
+            |_| async { panic!("no bucket to get from") },
+        )
+    };
+    let config = ProducerConfig::default().with_claim_check(panics());
+    let client = shop.world.sqs_as("producer");
+    let panicking = Producer::new(client, shop.separate(), following(None), Blue, config).unwrap();
+    let error = panicking.send(&an(LARGE), "k").await.unwrap_err();
+    assert!(matches!(error, SendError::Claim { .. }), "{error}");
+    producer(&shop, &bucket).send(&an(LARGE), "k").await.unwrap();
+    let config = ConsumerConfig::default().with_claim_check(panics());
+    let running = shop.blue(measuring(&log), config);
+    until(|| running.handle.report().failed == 2).await;
+    assert_eq!(running.stop(SOON).await.parked, 0);
+    let running = shop.blue(measuring(&log), consuming(&bucket));
+    log.reach(1).await;
+    running.stop(SOON).await;
+}
+
+#[cfg(feature = "dynamodb")]
+#[tokio::test(start_paused = true)]
+async fn a_repetition_is_told_by_the_payload_and_not_by_its_claim() {
+    use bluegreen_queue::{Consumer, Idempotency, IdempotencyConfig, Subscription};
+    use tower_layer::Layer as _;
+    let (shop, log, bucket) = (Shop::open().await, Log::default(), Bucket::default());
+    crate::idempotent::table(&shop).await;
+    let config = IdempotencyConfig::default().with_clock(shop.world.clock());
+    let once = Idempotency::new(shop.world.dynamodb(), "handled", "orders", config).unwrap();
+    let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+    let service = once.layer(measuring(&log));
+    let client = shop.world.sqs_as("blue");
+    let (handle, consumer) =
+        Consumer::new(client, own, following(None), service, consuming(&bucket)).unwrap();
+    let (stopper, stop) = Stop::new();
+    let driver = tokio::spawn(consumer.run(stop));
+    let producer = producer(&shop, &bucket);
+    for _ in 0..2 {
+        producer.draft(&an(LARGE), "k").with_id("7").send().await.unwrap();
+    }
+    assert_eq!(bucket.len(), 2, "each has a claim of its own");
+    until(|| handle.report().handled == 2).await;
+    let other = Order { order: "y".repeat(LARGE) };
+    producer.draft(&other, "k").with_id("7").send().await.unwrap();
+    until(|| handle.report().parked == 1).await;
+    stopper.stop(SOON);
+    driver.await.unwrap().unwrap();
+    assert_eq!(log.len(), 1);
+    let parked = shop.look(&shop.dead).await.remove(0);
+    let reason = text(&parked, attributes::REASON);
+    assert_eq!(reason, Some("another message of this type has the id \"7\""));
+}
