@@ -32,7 +32,7 @@ const EMULATORS: [Emulator; 2] = [
         // moto does not speak CloudWatch's CBOR.
         services: &["sqs", "dynamodb", "elbv2"],
         // Its transactions lose updates of several writers.
-        items: "items_alone_",
+        items: "elsewhere::items_alone_",
         // Its FIFO queues repeat messages under another identifier.
         queues: "elsewhere::queue_standard_",
         start: |bin, port| {
@@ -42,7 +42,7 @@ const EMULATORS: [Emulator; 2] = [
     Emulator {
         name: "MiniStack 1.5.33",
         services: &["sqs", "dynamodb", "cloudwatch", "elbv2"],
-        items: "items_",
+        items: "elsewhere::items_",
         queues: "elsewhere::queue_",
         start: |bin, port| {
             Run::new(bin.join("ministack"))
@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
     let bin = environment()?;
     let mut table = Table::new();
     record(&mut table, "bluegreen-local", &suite(&[], "")?);
-    record(&mut table, "bluegreen-local", &items(None, "items_")?);
+    record(&mut table, "bluegreen-local", &items(None, "elsewhere::items_")?);
     record(&mut table, "bluegreen-local", &queues(None, "elsewhere::queue_")?);
     for emulator in &EMULATORS {
         let port = free_port()?;
