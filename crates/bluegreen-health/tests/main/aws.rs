@@ -12,7 +12,7 @@ use bluegreen_local::{Calls, Fault, Rule, Service, World};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::scene::{check, identity, run, until};
+use crate::scene::{check, identity, nobody, run, until};
 
 async fn orders_table(world: &World) {
     let attribute = |name: &str| {
@@ -227,6 +227,7 @@ async fn failures_of_the_way_to_aws_have_their_class_on_real_sockets() {
     });
     assert_eq!(class(over_sockets(&endpoint, credentials())).await, "disconnected");
     server.await.unwrap();
-    // By now nobody listens there.
+    let (_deaf, nobody) = nobody();
+    let endpoint = format!("http://{nobody}");
     assert_eq!(class(over_sockets(&endpoint, credentials())).await, "unreachable");
 }

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::scene::first_result;
+use crate::scene::{first_result, nobody};
 
 fn probe(uri: &str) -> HttpProbe {
     let client = Client::builder(TokioExecutor::new()).build_http::<String>();
@@ -50,7 +50,7 @@ async fn another_service_is_asked_over_a_real_socket() {
 
 #[tokio::test]
 async fn failing_to_connect_and_failing_to_answer_are_two_kinds() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_deaf, nobody) = nobody();
     assert_eq!(kind(probe(&format!("http://{nobody}/"))).await, Some(FaultKind::Unreachable));
 
     // One that takes the request and breaks off, before the head and within it.

@@ -187,13 +187,15 @@ async fn a_blocking_probe_that_panics_fails_alone() {
 async fn on_a_thread_of_its_own_a_blocked_refresher_turns_the_answers_stale() {
     let (unblock, blocked) = mpsc::channel::<()>();
     let blocked = Arc::new(Mutex::new(blocked));
-    let runs = Arc::new(AtomicUsize::new(0));
+    let (blocks, is_blocked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let probe = {
-        let runs = Arc::clone(&runs);
+        let (blocks, is_blocked) = (Arc::clone(&blocks), Arc::clone(&is_blocked));
         Probe::new(move || {
-            let (blocked, run) = (Arc::clone(&blocked), runs.fetch_add(1, Ordering::SeqCst));
+            let (blocked, blocks) = (Arc::clone(&blocked), Arc::clone(&blocks));
+            let is_blocked = Arc::clone(&is_blocked);
             async move {
-                if run > 0 {
+                if blocks.load(Ordering::SeqCst) {
+                    is_blocked.store(true, Ordering::SeqCst);
                     blocked.lock().unwrap().recv().ok();
                 }
                 Ok::<_, Fault>(())
@@ -211,6 +213,8 @@ async fn on_a_thread_of_its_own_a_blocked_refresher_turns_the_answers_stale() {
         runtime.block_on(refresher.run(stop)).unwrap()
     });
     until(|| health.status() == Status::Healthy).await;
+    blocks.store(true, Ordering::SeqCst);
+    until(|| is_blocked.load(Ordering::SeqCst)).await;
     until(|| health.status() == Status::Unhealthy).await;
     assert!(ask(&health, "/health/ready").await.1.contains("the checks no longer run"));
     stopper.stop(Duration::ZERO);

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey, Stop};
 use bluegreen_health::{Check, Fault, Health, HealthBody, HealthBuilder, Probe};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use tokio::net::TcpSocket;
 use tower::{Service, ServiceExt};
 
 pub(crate) fn identity() -> ServiceIdentity {
@@ -73,6 +75,15 @@ pub(crate) async fn first_result(probe: impl Into<Probe>) -> Check {
     until(|| health.snapshot().checks[0].last_run.is_some()).await;
     task.abort();
     health.snapshot().checks[0].clone()
+}
+
+/// An address that refuses connections: the socket has it and does not listen, so that nobody else
+/// comes to listen there.
+pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+    let deaf = TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = deaf.local_addr().unwrap();
+    (deaf, address)
 }
 
 pub(crate) fn get(path: &str) -> Request<String> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bluegreen_core::Color;
 use bluegreen_proxy::{CheckError, CheckFailure, ProxyConfig};
+use tokio::net::TcpSocket;
 
 use crate::raw::{Raw, Then};
 use crate::served::{Target, Visitor, listener, serve};
@@ -45,13 +46,17 @@ async fn healthy_targets_share_evenly_and_an_unhealthy_one_gets_nothing() {
 #[tokio::test]
 async fn a_check_tells_a_silent_target_from_a_missing_one() {
     let service = Service::on_blue().await;
-    let config = ProxyConfig::default().with_check_timeout(Duration::from_millis(50));
+    // Enough to be refused on a busy machine.
+    let config = ProxyConfig::default().with_check_timeout(Duration::from_secs(2));
     let served = serve(&service.following, config).await;
     let none = served.proxy.check(Color::Green).await.unwrap_err();
     assert_eq!(none, CheckError::NoTargets { color: Color::Green });
-    // This one is connected to by the kernel and never answers; that one's port is closed again.
+    // This one is connected to by the kernel and never answers; that one's port is taken by a socket
+    // that does not listen, and so by nobody else's.
     let (_silent, silent) = listener().await;
-    let closed = listener().await.1;
+    let deaf = TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = deaf.local_addr().unwrap();
     served.proxy.set_targets(Color::Green, [silent, closed]);
     let CheckError::Failed { mut failed, .. } = served.proxy.check(Color::Green).await.unwrap_err()
     else {

@@ -39,8 +39,11 @@ fn child() {
 async fn serve(scene: &str, address: &str) {
     let second = Duration::from_secs(1);
     let mut config = LifecycleConfig::default().with_drain_delay(second);
-    if scene == "cut" {
-        config = config.with_requests(second);
+    match scene {
+        "cut" => config = config.with_requests(second),
+        // For what a test does during it on a busy machine.
+        "long delay" => config = config.with_drain_delay(6 * second),
+        _ => {}
     }
     let mut lifecycle = Lifecycle::new(config).unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
@@ -321,7 +324,7 @@ async fn what_does_not_end_by_the_deadline_is_cut_and_named_and_the_rest_is_answ
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_during_the_drain_leaves_nobody_hanging_and_the_port_free() {
-    let mut process = Process::start("load");
+    let mut process = Process::start("long delay");
     let address = process.address().await;
     let tally = Arc::new(Tally::default());
     let clients: Vec<_> =

@@ -151,7 +151,7 @@ async fn a_writer_that_stands_still_holds_up_no_reader_and_writers_for_a_moment_
     assert_eq!(store.members(&key()).await.unwrap().len(), 1);
     let two = member("two");
     // The limit only turns a hang into a failure.
-    let answer = tokio::time::timeout(Duration::from_secs(6), store.announce(&key(), &two)).await;
+    let answer = tokio::time::timeout(Duration::from_secs(60), store.announce(&key(), &two)).await;
     // A thread that still waited would keep this test from its end.
     drop(stopped);
     let error = answer.expect("it gives up").unwrap_err();
