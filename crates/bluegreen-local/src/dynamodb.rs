@@ -6,6 +6,8 @@
 //! whatever the clock of the world says; reads are always consistent; every index is
 //! up to date at once.
 
+mod transaction_size;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -55,6 +57,7 @@ impl DynamoDb {
         let outcome = match (&self.database, std::str::from_utf8(request.body())) {
             (Err(error), _) => Err(DynoxideError::InternalServerError(error.to_string())),
             (_, Err(error)) => Err(DynoxideError::SerializationException(error.to_string())),
+            (Ok(database), Ok(body)) if is_deep(body) => run_deep(database, operation, body),
             (Ok(database), Ok(body)) => run(database, operation, body),
         };
         match outcome {
@@ -78,6 +81,12 @@ macro_rules! operations {
 }
 
 fn run(database: &Database, operation: &str, body: &str) -> Result<String, DynoxideError> {
+    if operation == "TransactWriteItems" {
+        return call(operation, body, |request| {
+            transaction_size::check(database, &request)?;
+            database.transact_write_items(request)
+        });
+    }
     operations!(database, operation, body, {
         "BatchGetItem" => batch_get_item,
         "BatchWriteItem" => batch_write_item,
@@ -92,10 +101,34 @@ fn run(database: &Database, operation: &str, body: &str) -> Result<String, Dynox
         "Query" => query,
         "Scan" => scan,
         "TransactGetItems" => transact_get_items,
-        "TransactWriteItems" => transact_write_items,
         "UpdateItem" => update_item,
         "UpdateTable" => update_table,
         "UpdateTimeToLive" => update_time_to_live,
+    })
+}
+
+/// Whether a condition of the request joins so many terms that dynoxide, which goes down a level for
+/// each, may need more stack than a thread has: AWS takes 300.
+fn is_deep(body: &str) -> bool {
+    const TERMS: usize = 8;
+    let joins =
+        |word: &&str| ["AND", "OR", "NOT"].iter().any(|join| word.eq_ignore_ascii_case(join));
+    let mut texts = body.split("Expression\"").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    texts.any(|text| text.split_whitespace().filter(joins).count() > TERMS)
+}
+
+/// The same on a thread with more stack, which the caller's thread waits for.
+fn run_deep(database: &Database, operation: &str, body: &str) -> Result<String, DynoxideError> {
+    const STACK: usize = 64 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let thread = thread.spawn_scoped(scope, || run(database, operation, body));
+        let failed = |error: &str| Err(DynoxideError::InternalServerError(error.to_owned()));
+        match thread.map(|thread| thread.join()) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => failed("the evaluation of an expression panicked"),
+            Err(error) => failed(&error.to_string()),
+        }
     })
 }
 

@@ -368,6 +368,70 @@ async fn dynamodb_a_transaction_is_all_or_nothing_and_says_why_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dynamodb_a_transaction_has_a_hundred_distinct_items_and_four_megabytes_at_most() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    let put = |id: String, large: usize| {
+        let put = Put::builder().table_name(&name).item("id", s(id));
+        let put = put.item("large", s("a".repeat(large))).build().unwrap();
+        TransactWriteItem::builder().put(put).build()
+    };
+    let transact = async |items: Vec<TransactWriteItem>| {
+        let answer = client.transact_write_items().set_transact_items(Some(items)).send().await;
+        answer.map(drop).map_err(|error| error.code().map(str::to_owned))
+    };
+    let refused = Err(Some("ValidationException".to_owned()));
+    let puts = |count: usize, large| (0..count).map(|n| put(n.to_string(), large)).collect();
+    assert_eq!(transact(puts(100, 1)).await, Ok(()));
+    assert_eq!(transact(puts(101, 1)).await, refused);
+    assert_eq!(transact(vec![put("a".to_owned(), 1), put("a".to_owned(), 2)]).await, refused);
+    assert_eq!(transact(puts(10, 400_000)).await, Ok(()));
+    assert_eq!(transact(puts(11, 400_000)).await, refused);
+
+    // Of the items that are there the size counts as well.
+    put_large(&client, &name, &["10", "11"]).await;
+    let updates = |count: usize| -> Vec<_> {
+        let update = |id: usize| {
+            let update = Update::builder().table_name(&name).key("id", s(id.to_string()));
+            let update = update.update_expression("SET v = :v");
+            update.expression_attribute_values(":v", n(1)).build().unwrap()
+        };
+        (0..count).map(|id| TransactWriteItem::builder().update(update(id)).build()).collect()
+    };
+    let deletes = |count: usize| -> Vec<_> {
+        let delete = |id: usize| {
+            Delete::builder().table_name(&name).key("id", s(id.to_string())).build().unwrap()
+        };
+        (0..count).map(|id| TransactWriteItem::builder().delete(delete(id)).build()).collect()
+    };
+    assert_eq!(transact(updates(10)).await, Ok(()));
+    assert_eq!(transact(updates(12)).await, refused);
+    assert_eq!(transact(deletes(12)).await, refused);
+    assert_eq!(transact(deletes(10)).await, Ok(()));
+}
+
+async fn put_large(client: &Client, table: &str, ids: &[&str]) {
+    for id in ids {
+        put(client, table, &[("id", s(*id)), ("large", s("a".repeat(400_000)))]).await;
+    }
+}
+
+/// One term for each is what a condition of many parts comes to.
+#[tokio::test(start_paused = true)]
+async fn dynamodb_a_condition_may_have_three_hundred_operators() {
+    let client = dynamodb();
+    let name = table(&client).await;
+    put(&client, &name, &[("id", s("a")), ("v", n(1))]).await;
+    for operator in ["AND", "OR"] {
+        // 150 comparisons and what joins them.
+        let condition = ["v = :v"; 150].join(&format!(" {operator} "));
+        let update = client.update_item().table_name(&name).key("id", s("a"));
+        let update = update.update_expression("SET touched = :v").condition_expression(condition);
+        update.expression_attribute_values(":v", n(1)).send().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn dynamodb_a_parallel_scan_goes_through_each_item_once() {
     let client = dynamodb();
     let name = table(&client).await;
