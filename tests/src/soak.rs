@@ -25,7 +25,7 @@ pub use verdict::{Unexplained, Verdict};
 pub use worker::work;
 
 use faults::Faults;
-use life::{Death, Life, Place};
+use life::{Age, Death, Life, Place};
 use load::Load;
 
 const QUEUE: &str = "orders";
@@ -42,7 +42,7 @@ pub struct Soak {
     pub stops: u32,
     /// How many live at once.
     pub parallel: u32,
-    /// Chooses how long each lives, which calls fail, and the order of all.
+    /// Chooses how old each grows, which calls fail, and the order of all.
     pub seed: u64,
     /// Whether progress is told on stderr.
     pub tells: bool,
@@ -105,10 +105,12 @@ impl Soak {
         random.shuffle(&mut deaths);
         let all = deaths.len();
         let plan = deaths.into_iter().enumerate().map(|(number, death)| {
-            // Most die young; some live long enough for heartbeats.
+            // Most die young, some before they have done anything; some live long enough for
+            // heartbeats.
             let long = random.u8(..10) == 0;
-            let age = if long { random.u64(1_000..4_000) } else { random.u64(50..300) };
-            (number, death, Duration::from_millis(age))
+            let then = if long { random.u64(1_000..4_000) } else { random.u64(..60) };
+            let age = Age { messages: random.usize(..80), then: Duration::from_millis(then) };
+            (number, death, age)
         });
         let plan = Arc::new(Mutex::new(plan.collect::<Vec<_>>().into_iter()));
         let mut keepers = JoinSet::new();
@@ -120,9 +122,10 @@ impl Soak {
                     let Some((number, death, age)) = plan.lock().await.next() else {
                         return Ok::<_, anyhow::Error>(lived);
                     };
-                    let life = Life::begin(&place, &format!("worker-{number}"), death).await?;
-                    tokio::time::sleep(age).await;
-                    lived.push(life.end().await.with_context(|| format!("worker-{number}"))?);
+                    let name = format!("worker-{number}");
+                    let mut life = Life::begin(&place, &name, death).await?;
+                    life.live(age).await.with_context(|| name.clone())?;
+                    lived.push(life.end().await.with_context(|| name)?);
                     if tells && (number + 1) % 50 == 0 {
                         eprintln!("soak: {} of {all} consumers have lived", number + 1);
                     }

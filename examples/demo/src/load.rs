@@ -19,10 +19,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a client sends an order, with the same id, before it gives up.
 const TRIES: u32 = 4;
+/// So many orders are under way at most: a machine that is too slow for the rate gets fewer of them,
+/// not ever more at a time.
+const AT_ONCE: usize = 50;
 
 /// One request and its end.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    /// When it was about to be sent.
+    pub began: SystemTime,
     /// When its answer, or its failure, had arrived.
     pub ended: SystemTime,
     /// The color that answered, where the proxy said.
@@ -90,7 +95,7 @@ impl Seen {
     #[must_use]
     pub fn lines(&self) -> String {
         let mut lines = String::from("ended_ms,color,outcome\n");
-        for Attempt { ended, color, outcome } in &self.log().attempts {
+        for Attempt { ended, color, outcome, .. } in &self.log().attempts {
             let ended = ended.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
             let color = color.map_or("", Color::as_str);
             let outcome =
@@ -121,7 +126,8 @@ impl Seen {
     }
 }
 
-/// Sends `rate` orders a second to `proxy` until asked to stop, then waits for those under way.
+/// Sends `rate` orders a second to `proxy` until asked to stop, then waits for those under way. With
+/// 50 under way the next one waits for one of them.
 pub async fn run(proxy: SocketAddr, rate: u32, seed: u64, seen: Seen, stop: Stop) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut tick = interval(Duration::from_secs(1) / rate.max(1));
@@ -129,8 +135,14 @@ pub async fn run(proxy: SocketAddr, rate: u32, seed: u64, seen: Seen, stop: Stop
     let mut orders = JoinSet::new();
     let mut random = fastrand::Rng::with_seed(seed);
     for number in 0.. {
+        let next = async {
+            tick.tick().await;
+            if orders.len() >= AT_ONCE {
+                orders.join_next().await;
+            }
+        };
         tokio::select! {
-            _ = tick.tick() => {}
+            () = next => {}
             _ = stop.requested() => break,
         }
         let id = format!("{seed:04x}-{number:06}");
@@ -163,6 +175,7 @@ async fn order(client: HttpClient, proxy: SocketAddr, id: String, body: Bytes, s
 }
 
 async fn send(client: &HttpClient, proxy: SocketAddr, body: Bytes) -> Attempt {
+    let began = Clock::system().now();
     let request = Request::post(format!("http://{proxy}/orders"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body));
@@ -183,5 +196,5 @@ async fn send(client: &HttpClient, proxy: SocketAddr, body: Bytes) -> Attempt {
             Err(_) => (None, Err(Cause::Timeout)),
         };
     }
-    Attempt { ended: Clock::system().now(), color, outcome }
+    Attempt { began, ended: Clock::system().now(), color, outcome }
 }

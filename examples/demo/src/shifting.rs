@@ -1,7 +1,8 @@
 //! One shift, with everything it asks of the world, and what it decided on.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bluegreen::metrics::{Reader, ReaderConfig, Resolution};
@@ -13,7 +14,7 @@ use bluegreen::traffic::{
 use bluegreen::{ByColor, Color, Release, Share, Stop};
 use serde::Serialize;
 
-use crate::load::{Cause, Seen};
+use crate::load::{Attempt, Cause, Seen};
 use crate::progress::Progress;
 use crate::stage::Stage;
 
@@ -108,6 +109,10 @@ fn tell(progress: &Progress, to: Color, event: &Event) {
     }
 }
 
+/// A busy task collects a second's records so many milliseconds after its end at the latest; what is
+/// recorded until then counts as of that second.
+const LATE: u128 = 1_000;
+
 /// What the judge counted in a decision beside what the clients saw in the same windows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
@@ -115,26 +120,45 @@ pub struct Figures {
     pub judged: ByColor<(u64, u64)>,
     /// Requests and errors by the clients, blue and green.
     pub clients: ByColor<(u64, u64)>,
+    /// Those that the service answered and that surely ended in one window: metrics cannot miss
+    /// them. On the server a request ends somewhere between its beginning and its end as the client
+    /// sees them.
+    pub at_least: ByColor<(u64, u64)>,
+    /// Those that may have ended in one window: metrics cannot know of more.
+    pub at_most: ByColor<(u64, u64)>,
 }
 
 /// Holds a decision's figures against the clients', over the decision's own windows.
 #[must_use]
 pub fn figures(record: &DecisionRecord, seen: &Seen) -> Figures {
-    let total = record.total();
-    let windows: Vec<_> =
-        record.steps.iter().filter_map(|step| step.figures()).map(|(window, _)| window).collect();
+    let windows = record.steps.iter().filter_map(|step| step.figures()).map(|(window, _)| window);
+    let windows: Vec<_> = windows.map(|w| u128::from(w.start_ms)..u128::from(w.end_ms)).collect();
     let attempts = seen.attempts();
-    let clients = ByColor::from_fn(|color| {
-        let counted = attempts.iter().filter(|attempt| {
-            let at = attempt.ended.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            let inside = |from: u64, to: u64| u128::from(from) <= at && at < u128::from(to);
-            attempt.color == Some(color) && windows.iter().any(|w| inside(w.start_ms, w.end_ms))
-        });
-        counted.fold((0, 0), |(requests, errors), attempt| {
-            let failed = matches!(attempt.outcome, Err(Cause::Status(500..)));
-            (requests + 1, errors + u64::from(failed))
+    let count = |counts: fn(&Attempt, &Range<u128>) -> bool| {
+        ByColor::from_fn(|color| {
+            let counted = attempts.iter().filter(|attempt| {
+                attempt.color == Some(color) && windows.iter().any(|window| counts(attempt, window))
+            });
+            counted.fold((0, 0), |(requests, errors), attempt| {
+                let failed = matches!(attempt.outcome, Err(Cause::Status(500..)));
+                (requests + 1, errors + u64::from(failed))
+            })
         })
-    });
-    let judged = total.map(|_, tally| (tally.requests, tally.errors));
-    Figures { judged, clients }
+    };
+    Figures {
+        judged: record.total().map(|_, tally| (tally.requests, tally.errors)),
+        clients: count(|attempt, window| window.contains(&millis(attempt.ended))),
+        at_least: count(|attempt, window| {
+            let by_proxy = matches!(attempt.outcome, Err(Cause::Status(502..=504)));
+            let begins_within = window.start + LATE <= millis(attempt.began);
+            !by_proxy && begins_within && millis(attempt.ended) < window.end
+        }),
+        at_most: count(|attempt, window| {
+            window.start <= millis(attempt.ended) && millis(attempt.began) < window.end + LATE
+        }),
+    }
+}
+
+fn millis(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }

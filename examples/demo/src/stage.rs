@@ -179,7 +179,8 @@ async fn database(
     postgres: &Postgres,
     drivers: &mut JoinSet<()>,
 ) -> Result<(url::Url, tokio_postgres::Client)> {
-    let name = format!("bluegreen_demo_{}", std::process::id());
+    // Several stages of one process may share a server that was given.
+    let name = format!("bluegreen_demo_{}_{:08x}", std::process::id(), fastrand::u32(..));
     let connect = async |url: &str| tokio_postgres::connect(url, tokio_postgres::NoTls).await;
     let (client, connection) = connect(&postgres.url("postgres")).await?;
     drivers.spawn(ignore(connection));

@@ -2,7 +2,7 @@
 //! as ECS would.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bluegreen::{ByColor, Color};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -41,6 +42,7 @@ pub struct Task {
     /// Where it serves.
     pub address: SocketAddr,
     process: Child,
+    _port: Port,
 }
 
 impl Surroundings {
@@ -50,8 +52,8 @@ impl Surroundings {
     /// When `orders` is not built or cannot be started.
     pub fn start(&self, color: Color, release: &str, number: u32) -> Result<Task> {
         let name = format!("{color}-{release}-{number}");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let port = Port::free()?;
+        let address = port.address;
         let log = File::create(self.logs.join(format!("{name}.log")))?;
         let program = self.program.clone().map_or_else(orders_binary, Ok)?;
         let process = Command::new(program)
@@ -79,7 +81,26 @@ impl Surroundings {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start a task of `orders`")?;
-        Ok(Task { name, address, process })
+        Ok(Task { name, address, process, _port: port })
+    }
+}
+
+/// A port that was found free, and on Linux stays so for the task that is told of it: a socket that
+/// is bound and does not listen keeps everybody away who asks for any port, and nobody who asks for
+/// this one.
+#[derive(Debug)]
+struct Port {
+    address: SocketAddr,
+    _kept: Option<TcpSocket>,
+}
+
+impl Port {
+    fn free() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = socket.local_addr()?;
+        Ok(Self { address, _kept: cfg!(target_os = "linux").then_some(socket) })
     }
 }
 
@@ -147,4 +168,19 @@ fn orders_binary() -> Result<PathBuf> {
         .map(|folder| folder.join(format!("orders{}", std::env::consts::EXE_SUFFIX)))
         .find(|path| path.exists())
         .context("`orders` is not built: `cargo build --package orders` does that")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_kept_is_there_for_whoever_asks_for_it() -> Result<()> {
+        let port = Port::free()?;
+        let others: Result<Vec<_>, _> = (0..100).map(|_| Port::free()).collect();
+        assert!(others?.iter().all(|other| other.address != port.address));
+        // As tokio does when it binds, and servers do.
+        std::net::TcpListener::bind(port.address)?;
+        Ok(())
+    }
 }

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::word::{Report, Word};
 use super::{DEAD, QUEUE};
 
-/// Within this time a consumer must have begun, and ended once it was told to.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Within this time a consumer must have begun, handle another message, and end once it was told to.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a consumer is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,16 @@ pub(super) enum Death {
     Kill,
     /// SIGTERM, as a task is stopped.
     Stop,
+}
+
+/// How long a consumer lives: by what it has done, so that on a slow machine as well some die amid
+/// their work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    /// Until it has handled so many messages.
+    pub(super) messages: usize,
+    /// And from then on for so long.
+    pub(super) then: Duration,
 }
 
 /// Where consumers live.
@@ -46,10 +56,10 @@ impl Place {
 /// A consumer that lives.
 #[derive(Debug)]
 pub(super) struct Life {
-    name: String,
     death: Death,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    lived: Lived,
 }
 
 /// A consumer that has lived.
@@ -78,32 +88,52 @@ impl Life {
         let first = timeout(PATIENCE, lines.next_line()).await??;
         let begun = first.as_deref().and_then(Word::heard) == Some(Word::Begun);
         ensure!(begun, "{name} began with {first:?}");
-        Ok(Self { name: name.to_owned(), death, process, lines })
+        let lived = Lived { name: name.to_owned(), handled: Vec::new(), report: None };
+        Ok(Self { death, process, lines, lived })
+    }
+
+    /// Lets it grow so old, and hears what it says meanwhile: with nobody to hear it, it would wait.
+    pub(super) async fn live(&mut self, age: Age) -> Result<()> {
+        while self.lived.handled.len() < age.messages {
+            ensure!(timeout(PATIENCE, self.hear()).await??, "it ended by itself");
+        }
+        let on_and_on = async {
+            while self.hear().await? {}
+            Ok::<_, anyhow::Error>(())
+        };
+        match timeout(age.then, on_and_on).await {
+            Ok(ended) => ended.and_then(|()| bail!("it ended by itself")),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Ends it as it is meant to end, and hears all that it said.
     pub(super) async fn end(mut self) -> Result<Lived> {
         let id = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let id = id.with_context(|| format!("{} ended by itself", self.name))?;
+        let id = id.context("it ended by itself")?;
         let signal = match self.death {
             Death::Kill => Signal::KILL,
             Death::Stop => Signal::TERM,
         };
         kill_process(id, signal)?;
-        let mut lived = Lived { name: self.name, handled: Vec::new(), report: None };
         // Its output ends with it.
-        while let Some(line) = timeout(PATIENCE, self.lines.next_line()).await?? {
-            match Word::heard(&line) {
-                Some(Word::Handled { message_id, receive }) => {
-                    lived.handled.push((message_id, receive));
-                }
-                Some(Word::Stopped(report)) => lived.report = Some(report),
-                other => bail!("it said {line:?}: {other:?}"),
-            }
-        }
+        while timeout(PATIENCE, self.hear()).await?? {}
         let status = timeout(PATIENCE, self.process.wait()).await??;
-        let is_orderly = status.success() && lived.report.is_some();
+        let is_orderly = status.success() && self.lived.report.is_some();
         ensure!(self.death == Death::Kill || is_orderly, "it was to stop and ended with {status}");
-        Ok(lived)
+        Ok(self.lived)
+    }
+
+    /// One more thing that it says, unless its output has ended. Cancel safe.
+    async fn hear(&mut self) -> Result<bool> {
+        let Some(line) = self.lines.next_line().await? else { return Ok(false) };
+        match Word::heard(&line) {
+            Some(Word::Handled { message_id, receive }) => {
+                self.lived.handled.push((message_id, receive));
+            }
+            Some(Word::Stopped(report)) => self.lived.report = Some(report),
+            other => bail!("it said {line:?}: {other:?}"),
+        }
+        Ok(true)
     }
 }
