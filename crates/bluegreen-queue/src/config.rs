@@ -15,7 +15,8 @@ const LARGEST_MESSAGE: usize = 1024 * 1024;
 #[non_exhaustive]
 pub struct ConsumerConfig {
     /// How many messages are handled at once, 1 to 100,000. No more are received than there is
-    /// room for. Default: 10.
+    /// room for; in a FIFO queue up to nine more of each group wait here for their turn, as SQS
+    /// hands out several of a group at once. Default: 10.
     pub concurrency: u32,
     /// How many receives may be open at once, 1 to 100: more than one only while they come back
     /// full and there is room for ten messages more. Default: 8.

@@ -58,8 +58,8 @@ pub struct ConsumerHandle {
 
 impl ConsumerHandle {
     /// Receives nothing more until [`resume`](Self::resume), for ever when no handle is left to
-    /// call it; what is being handled goes on, with what was received of its FIFO group. What a
-    /// [`HandOver`](crate::HandOver) keeps is shown to others.
+    /// call it; what is being handled goes on. What waits behind it in its FIFO group is shown to
+    /// others, and so is what a [`HandOver`](crate::HandOver) keeps.
     pub fn pause(&self) {
         self.paused.send_replace(true);
     }

@@ -81,6 +81,36 @@ async fn at_a_stop_the_rest_of_a_group_is_released_unhandled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_a_pause_the_rest_of_a_group_is_released_and_comes_again_behind_what_is_handled() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..4 {
+        producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        let log = seen.clone();
+        async move {
+            log.add(format!("begun {}", order.order));
+            seconds(100).await;
+            log.add(format!("ended {}", order.order));
+            Ok(Outcome::Done)
+        }
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    log.reach(1).await;
+    running.handle.pause();
+    seconds(10).await;
+    assert_eq!((running.handle.report().released, shop.counts(&shop.urls.blue).await), (3, (3, 1)));
+    running.handle.resume();
+    log.reach(8).await;
+    running.stop(SOON).await;
+    let turns = (0..4).flat_map(|n| [format!("begun {n}"), format!("ended {n}")]);
+    assert_eq!(log.lines(), turns.collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_parked_or_passed_on_keeps_its_group() {
     let (shop, log) = (Shop::with(".fifo").await, Log::default());
     let sent = producer(&shop, shop.separate()).send(&Order { order: "a".to_owned() }, "g").await;
@@ -216,6 +246,37 @@ async fn a_single_lease_that_is_lost_puts_its_group_back_in_order() {
         let report = driver.await.unwrap().unwrap();
         assert_eq!((log.lines(), report.lost_leases), (lines(&expected), 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_message_never_starves_the_other_groups() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    // A receive takes all it can of one group: ten messages, of which the first is slow.
+    for (group, many) in [("a", 10), ("b", 10), ("c", 10)] {
+        for n in 0..many {
+            producer.send(&Order { order: format!("{group}{n}") }, group).await.unwrap();
+        }
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        let log = seen.clone();
+        async move {
+            if order.order == "a0" {
+                seconds(1_000).await;
+            }
+            log.add(order.order);
+            Ok(Outcome::Done)
+        }
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let begun = tokio::time::Instant::now();
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    log.reach(20).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    log.reach(30).await;
+    let report = running.stop(SOON).await;
+    assert_eq!((report.received, report.lost_leases, report.undeleted), (30, 0, 0));
 }
 
 /// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.

@@ -9,11 +9,13 @@ use std::sync::Arc;
 pub(super) struct Groups<T> {
     // A group is present while one of its messages is being handled.
     waiting: HashMap<Arc<str>, VecDeque<T>>,
+    // How many wait in all groups together.
+    len: usize,
 }
 
 impl<T> Default for Groups<T> {
     fn default() -> Self {
-        Self { waiting: HashMap::new() }
+        Self { waiting: HashMap::new(), len: 0 }
     }
 }
 
@@ -23,6 +25,7 @@ impl<T> Groups<T> {
         match self.waiting.get_mut(group) {
             Some(waiting) => {
                 waiting.push_back(message);
+                self.len += 1;
                 None
             }
             None => {
@@ -30,6 +33,11 @@ impl<T> Groups<T> {
                 Some(message)
             }
         }
+    }
+
+    /// How many wait in all groups together.
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// How many wait in that group.
@@ -40,20 +48,24 @@ impl<T> Groups<T> {
     /// A message of the group is settled for good; answers the next one.
     pub(super) fn advance(&mut self, group: &str) -> Option<T> {
         let next = self.waiting.get_mut(group)?.pop_front();
-        if next.is_none() {
-            self.waiting.remove(group);
+        match next {
+            Some(_) => self.len -= 1,
+            None => drop(self.waiting.remove(group)),
         }
         next
     }
 
     /// A message of the group will come again: all that wait behind it must go back too.
     pub(super) fn give_up(&mut self, group: &str) -> VecDeque<T> {
-        self.waiting.remove(group).unwrap_or_default()
+        let waiting = self.waiting.remove(group).unwrap_or_default();
+        self.len -= waiting.len();
+        waiting
     }
 
     /// All that wait go back; those that are being handled are the last of their groups.
     pub(super) fn give_up_all(&mut self) -> Vec<T> {
-        self.waiting.drain().flat_map(|(_, waiting)| waiting).collect()
+        self.len = 0;
+        self.waiting.values_mut().flat_map(std::mem::take).collect()
     }
 }
 
@@ -67,11 +79,13 @@ mod tests {
         let mut groups = Groups::default();
         assert_eq!(groups.admit(&a, 1), Some(1));
         assert_eq!((groups.admit(&a, 2), groups.admit(&a, 3)), (None, None));
-        assert_eq!(groups.admit(&b, 4), Some(4));
-        assert_eq!(groups.advance("a"), Some(2));
-        assert_eq!(groups.give_up("a"), [3]);
+        assert_eq!((groups.admit(&b, 4), groups.len()), (Some(4), 2));
+        assert_eq!((groups.advance("a"), groups.len()), (Some(2), 1));
+        assert_eq!((groups.give_up("a"), groups.len()), (VecDeque::from([3]), 0));
         assert_eq!(groups.admit(&a, 5), Some(5));
         assert_eq!(groups.advance("b"), None);
         assert_eq!(groups.admit(&b, 6), Some(6));
+        assert_eq!((groups.admit(&b, 7), groups.give_up_all()), (None, vec![7]));
+        assert_eq!((groups.admit(&b, 8), groups.len()), (None, 1), "6 is still being handled");
     }
 }

@@ -42,6 +42,11 @@ impl Holds {
         all.map(|one| 1 + one.message.group.as_ref().map_or(0, |group| groups.behind(group))).sum()
     }
 
+    /// How many of them are the first of their group here.
+    pub(super) fn firsts(&self) -> usize {
+        self.held.len() + self.ready.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty() && self.ready.is_empty()
     }
@@ -125,10 +130,10 @@ where
         }
     }
 
-    /// How many messages are here that are not kept.
+    /// How many messages are at work: all but those kept and those behind another of their group.
     fn at_work(&self) -> u32 {
-        let kept = self.holds.len(&self.groups);
-        u32::try_from(self.leases.len().saturating_sub(kept)).unwrap_or(u32::MAX)
+        let (kept, behind) = (self.holds.firsts(), self.groups.len());
+        u32::try_from(self.leases.len().saturating_sub(kept + behind)).unwrap_or(u32::MAX)
     }
 
     /// Shows a message that was kept to others, and all that wait behind it.

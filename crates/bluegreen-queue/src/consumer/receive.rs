@@ -143,10 +143,16 @@ where
         let allowance = self.allow(now);
         self.start_ready(allowance.permits);
         self.receiver.end(allowance.permits > 0, now, self.config.poll_grace);
-        // Nothing that is kept is begun here for now, nor is its group anywhere else while it is
-        // kept. An open receive would bring it back.
-        if self.receiver.flow == Flow::Closed && self.receiver.is_idle() {
-            self.give_back_all(now);
+        if self.receiver.flow == Flow::Closed {
+            // What is being handled goes on, what waits behind it begins elsewhere.
+            for waiting in self.groups.give_up_all() {
+                self.release(waiting.slot, now);
+            }
+            // Nothing that is kept is begun here for now, nor is its group anywhere else while it
+            // is kept. An open receive would bring it back.
+            if self.receiver.is_idle() {
+                self.give_back_all(now);
+            }
         }
         self.receiver.earliest = None;
         while self.is_due(allowance, now) {
@@ -185,14 +191,18 @@ where
         allowance.permits.saturating_sub(taken)
     }
 
-    /// How many messages take permits: all that are here but those kept for another queue's sake.
+    /// How many messages take permits: all that are here but those kept for another queue's sake,
+    /// and those that wait for an earlier one of their group. Of these SQS hands out nine a group
+    /// at most, and a slow message must not keep all other groups from the permits.
     pub(super) fn in_hand(&self) -> u32 {
-        let all = count(self.leases.len());
+        let (all, behind) = (self.leases.len(), self.groups.len());
         match &self.config.hand_over {
             Some(hand_over) if !self.holds.is_empty() => {
-                all.saturating_sub(count(self.holds.len(&self.groups)).min(hand_over.max_held))
+                let kept = self.holds.len(&self.groups);
+                let behind = behind - (kept - self.holds.firsts());
+                count(all - behind).saturating_sub(count(kept).min(hand_over.max_held))
             }
-            _ => all,
+            _ => count(all - behind),
         }
     }
 

@@ -61,8 +61,9 @@ counters! {
     Held held,
     /// Groups that have left this queue, as far as their markers were handled.
     HandedOver handed_over,
-    /// Messages that were shown again at once, unhandled: at a stop, when the gate closed, or
-    /// behind a failed one of their FIFO group. Only those that SQS has confirmed.
+    /// Messages that were shown again at once, unhandled: at a stop, at a pause, when the gate
+    /// closed, or behind a failed one of their FIFO group. Only those that SQS has confirmed. Each
+    /// has been received once more by that, which counts towards the queue's `maxReceiveCount`.
     Released released,
     /// Leases that ended while their handler ran: another consumer may have handled the message.
     LostLease lost_leases,

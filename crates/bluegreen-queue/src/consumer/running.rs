@@ -214,9 +214,6 @@ where
         let reserve = (deadline.saturating_duration_since(now) / 4).min(LONGEST_RESERVE);
         self.ending = Some(Ending { deadline, cut: deadline - reserve, is_cut: false });
         tracing::info!(in_hand = self.leases.len(), "a consumer is stopping");
-        for waiting in self.groups.give_up_all() {
-            self.release(waiting.slot, now);
-        }
     }
 
     /// Whether the run is at its end; moves the ending on.
