@@ -279,6 +279,39 @@ async fn one_slow_message_never_starves_the_other_groups() {
     assert_eq!((report.received, report.lost_leases, report.undeleted), (30, 0, 0));
 }
 
+/// Lets time pass that nobody notices, as when the process is stopped for a while.
+fn stall(time: Duration) {
+    use std::task::{Context, Waker};
+    // The clock is moved by the first poll.
+    let advanced = std::pin::pin!(tokio::time::advance(time));
+    let _pending = advanced.poll(&mut Context::from_waker(Waker::noop()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stall_nothing_is_begun_whose_lease_has_ended_meanwhile() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let producer = producer(&shop, shop.shared());
+    for n in 0..3 {
+        producer.send(&Order { order: n.to_string() }, "group").await.unwrap();
+    }
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        seen.add(format!("{} {}", order.order, context.receive_count()));
+        if seen.len() == 1 {
+            stall(Duration::from_secs(40));
+        }
+        std::future::ready(Ok(Outcome::Done))
+    });
+    let own = Subscription::own(&shop.shared(), Blue, &shop.dead);
+    let running = shop.consume(own, following(None), dispatch, ConsumerConfig::default());
+    until(|| running.handle.report().handled == 4).await;
+    seconds(100).await;
+    // By then others may have the whole group: who goes on with the second could overtake them.
+    assert_eq!(log.lines(), ["0 1", "0 2", "1 2", "2 2"]);
+    let report = running.stop(SOON).await;
+    assert_eq!((report.handled, report.lost_leases), (4, 3));
+}
+
 /// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.
 fn many() -> usize {
     std::env::var("BLUEGREEN_FIFO_MESSAGES").map_or(2_000, |many| many.parse().unwrap())

@@ -149,7 +149,12 @@ where
                 Wake::Answered(Answered::Deleted(settled)) => self.deleted(settled),
                 Wake::Answered(Answered::Hidden(settled)) => self.hidden(settled),
                 Wake::Answered(Answered::Extended(extended)) => self.extended(extended),
-                Wake::Ended(ended) => self.ended_all(ended, Instant::now()),
+                Wake::Ended(ended) => {
+                    let now = Instant::now();
+                    // After a stall leases may have ended unseen: nothing is begun that others have.
+                    self.heartbeat(now);
+                    self.ended_all(ended, now);
+                }
                 Wake::Asked(asked) => self.asked(asked),
                 Wake::Look => {}
             }
