@@ -54,8 +54,9 @@ pub struct ConsumerConfig {
     /// permit, and its share of the waiting on an idle queue. 1 s to 5 min; the clocks of a fleet
     /// should agree within a small part of it. Default: 10 s.
     pub slice: Duration,
-    /// How long a call to SQS may take beyond `wait`, the SDK's own tries included; a heartbeat no
-    /// longer than a fifth of `visibility`. Default: 5 s.
+    /// How long a call to SQS may take beyond `wait`, the SDK's own tries included; one about leases
+    /// (heartbeat, delete, release) no longer than a fifth of `visibility`, so that another try is
+    /// left when it hangs. Default: 5 s.
     pub call_timeout: Duration,
     /// Where the wall time comes from that time slices begin with. Default: the system.
     pub clock: Clock,

@@ -124,11 +124,12 @@ impl Sqs {
         Ok(policy.and_then(|policy| max_receive_count(policy)))
     }
 
-    /// Deletes up to ten messages.
+    /// Deletes up to ten messages within this limit.
     pub(crate) async fn delete(
         &self,
         url: &str,
         handles: impl Iterator<Item = &str>,
+        limit: Duration,
     ) -> Result<Refusals, CallError> {
         let mut call = self.client.delete_message_batch().queue_url(url);
         for (place, handle) in handles.enumerate() {
@@ -139,7 +140,7 @@ impl Sqs {
                 .map_err(CallError::unbuilt)?;
             call = call.entries(entry);
         }
-        let answer = within(self.limit, Box::pin(call.send())).await?;
+        let answer = within(limit, Box::pin(call.send())).await?;
         Ok(answer.failed.iter().filter_map(Refusal::of).collect())
     }
 

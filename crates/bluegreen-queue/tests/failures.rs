@@ -359,14 +359,53 @@ async fn a_message_whose_error_panics_when_it_is_written_is_let_go() {
 async fn a_delete_that_is_confirmed_after_its_lease_has_ended_is_not_believed() {
     let (shop, log) = (Shop::open().await, Log::default());
     shop.put_orders(&shop.urls.blue, 1).await;
-    let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
-    let late = Rule::new(deletes, Fault::Delay(Duration::from_secs(35))).first(1);
-    let _late = shop.world.faults().inject(late);
+    let deletes = || Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+    let denied = shop.world.faults().inject(Rule::new(deletes(), Fault::AccessDenied));
     let config = ConsumerConfig::default().with_call_timeout(Duration::from_secs(60));
     let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+    log.reach(1).await;
+    // The next try is made before the lease has ended, and arrives afterwards.
+    seconds(26).await;
+    drop(denied);
+    let late = Rule::new(deletes(), Fault::Delay(Duration::from_millis(5_500))).first(1);
+    let _late = shop.world.faults().inject(late);
     log.reach(2).await;
     seconds(20).await;
     let report = running.stop(SOON).await;
     assert_eq!((report.handled, report.undeleted), (2, 1));
     assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_hangs_is_made_again_before_a_short_lease_ends() {
+    for visibility in [2, 4, 10] {
+        let (shop, log) = (Shop::open().await, Log::default());
+        shop.put_orders(&shop.urls.blue, 1).await;
+        let deletes = Calls::to(Service::Sqs).operation("DeleteMessageBatch").access_key("blue");
+        let hung = shop.world.faults().inject(Rule::new(deletes, Fault::Hang).first(1));
+        let config = ConsumerConfig::default().with_visibility(Duration::from_secs(visibility));
+        let running = shop.blue(writing(&log, UnknownPolicy::Park), config);
+        log.reach(1).await;
+        seconds(60).await;
+        let report = running.stop(SOON).await;
+        let found = (report.received, report.undeleted, hung.count());
+        assert_eq!(found, (1, 0, 1), "visibility of {visibility} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_deleted_and_made_anew_at_run_time_is_consumed_again() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let running = shop.blue(writing(&log, UnknownPolicy::Park), ConsumerConfig::default());
+    log.reach(1).await;
+    let sqs = shop.world.sqs_as("observer");
+    sqs.delete_queue().queue_url(&shop.urls.blue).send().await.unwrap();
+    seconds(600).await;
+    let errors = running.handle.report().receive_errors;
+    assert!((10..80).contains(&errors), "{errors}");
+    sqs.create_queue().queue_name("orders").send().await.unwrap();
+    shop.put_orders(&shop.urls.blue, 1).await;
+    log.reach(2).await;
+    running.stop(SOON).await;
 }

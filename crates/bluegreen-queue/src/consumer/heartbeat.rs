@@ -26,8 +26,7 @@ where
     pub(super) fn heartbeat(&mut self, now: Instant) {
         let (extensions, lost) = self.leases.due(now);
         self.count_lost(lost);
-        // One that hangs must leave time for another try before the leases end.
-        let limit = self.config.call_timeout.min(self.config.visibility / 5);
+        let limit = self.lease_call_timeout();
         self.extending.extend(extensions.iter().map(|extension| (extension.slot, None)));
         for extensions in extensions.chunks(BATCH) {
             let (worker, extensions) = (Arc::clone(&self.worker), extensions.to_vec());

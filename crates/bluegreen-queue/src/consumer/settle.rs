@@ -129,19 +129,25 @@ where
         }
     }
 
+    /// How long a call about leases may take: one that hangs must leave time for another try before
+    /// they end.
+    pub(super) fn lease_call_timeout(&self) -> Duration {
+        self.config.call_timeout.min(self.config.visibility / 5)
+    }
+
     /// Makes the calls whose time has come.
     pub(super) fn flush(&mut self, now: Instant) {
-        let at_once = self.is_ending();
+        let (at_once, limit) = (self.is_ending(), self.lease_call_timeout());
         while let Some(entries) = self.deletes.take(now, at_once) {
             let worker = Arc::clone(&self.worker);
             self.calls.push(Box::pin(async move {
                 let handles = entries.iter().map(|entry| entry.handle.as_str());
-                let result = worker.sqs.delete(&worker.subscription.url, handles).await;
+                let result = worker.sqs.delete(&worker.subscription.url, handles, limit).await;
                 Answered::Deleted(Settled { entries, result })
             }));
         }
         while let Some(entries) = self.hides.take(now, at_once) {
-            let (worker, limit) = (Arc::clone(&self.worker), self.config.call_timeout);
+            let worker = Arc::clone(&self.worker);
             self.calls.push(Box::pin(async move {
                 let hidings = entries.iter().map(|entry| (entry.handle.as_str(), entry.seconds));
                 let result = worker.sqs.hide(&worker.subscription.url, hidings, limit).await;
