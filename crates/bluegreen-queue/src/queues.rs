@@ -89,7 +89,8 @@ impl Subscription {
 
     /// The same, and passing on looks at who lives: where no process of the other color does, its
     /// queue would keep the message until it is too old and gone, so it is parked with that
-    /// reason. Until somebody has looked it is passed on. On a shared queue this changes nothing.
+    /// reason. Until somebody has looked and seen anybody it is passed on. On a shared queue this
+    /// changes nothing.
     #[must_use]
     pub fn with_roster(mut self, roster: Roster) -> Self {
         self.roster = Some(roster);
@@ -99,8 +100,9 @@ impl Subscription {
     /// A second consumer of `color` reads the queue of the *other* color once `color` serves alone
     /// and no process of the other lives, so that nothing is stranded there after a rollback or a
     /// commit. While one lives it finishes its queue itself: it reads what is there for certain,
-    /// and whatever was received here, if only to look at it, would be hidden from it. Nothing
-    /// where the queue is shared.
+    /// and whatever was received here, if only to look at it, would be hidden from it. Where the
+    /// roster sees nobody at all, this process not either, nothing is adopted. Nothing where the
+    /// queue is shared.
     #[must_use]
     pub fn adopted(
         queues: &Queues,
@@ -155,10 +157,15 @@ impl Subscription {
         has_served.load(Ordering::Relaxed)
     }
 
-    /// Whether no process of the other color lives. Nobody knows before the first look.
+    /// Whether no process of the other color lives. Nobody knows before the first look that sees
+    /// anybody: where not even this process is seen, as when all have just started, others may be
+    /// unseen as well.
     pub(crate) fn is_left(&self) -> bool {
         let members = self.roster.as_ref().and_then(Roster::members);
-        members.is_some_and(|members| members.living.iter().all(|one| one.color == self.color))
+        members.is_some_and(|members| {
+            let living = &members.living;
+            !living.is_empty() && living.iter().all(|one| one.color == self.color)
+        })
     }
 
     /// Refuses URLs that cannot be meant, such as those of a map that lacks a key.

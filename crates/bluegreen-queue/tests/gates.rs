@@ -12,7 +12,7 @@ use bluegreen_local::{Calls, Service};
 use bluegreen_queue::{ConsumerConfig, Flow, Outcome, Queues, Subscription, UnknownPolicy};
 
 use crate::shop::{
-    Blue, Green, Log, Shop, deployment, following, key, on, order, seconds, until, writing,
+    Blue, Color, Green, Log, Shop, deployment, following, key, on, order, seconds, until, writing,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -38,6 +38,12 @@ pub(crate) async fn share(store: &Arc<MemoryStore>, green: u16) {
     })
     .await
     .unwrap();
+}
+
+/// A process of a color that lives for long.
+pub(crate) fn living(color: Color) -> Member {
+    let me = ServiceIdentity::new(key(), color, Release::new("1").unwrap(), color.as_str());
+    Member::new(&me, Reads::default(), Duration::from_secs(1_000))
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,8 +135,8 @@ async fn after_the_switch_the_old_color_finishes_its_queue_and_the_new_one_may_a
     // Not before the old color cannot be asked back.
     for (deployment, adopted) in [(shifted, 0), (committed, 2)] {
         let (log, phase) = (Log::default(), deployment.phase());
-        let nobody = Roster::fixed(Members::default());
-        let other = Subscription::adopted(&shop.separate(), Green, &shop.dead, nobody).unwrap();
+        let alone = Roster::fixed(Members::living(vec![living(Green)]));
+        let other = Subscription::adopted(&shop.separate(), Green, &shop.dead, alone).unwrap();
         let dispatch = writing(&log, UnknownPolicy::Park);
         let green =
             shop.consume(other, Following::fixed(deployment), dispatch, ConsumerConfig::default());
@@ -147,9 +153,10 @@ async fn a_queue_is_not_adopted_while_a_process_of_its_own_color_lives() {
     let clock = shop.world.clock();
     let config = RosterConfig::default().with_clock(clock);
     let (roster, lookout) = Roster::new(Arc::clone(&store), key(), config).unwrap();
-    let blue = ServiceIdentity::new(key(), Blue, Release::new("1").unwrap(), "blue-1");
-    let blue = Member::new(&blue, Reads::default(), Duration::from_secs(1000));
-    store.announce(&key(), &blue.announced(None, clock.now())).await.unwrap();
+    let announce = async |member: Member| {
+        store.announce(&key(), &member.announced(None, clock.now())).await.unwrap();
+    };
+    announce(living(Blue)).await;
     shop.put_orders(&shop.urls.blue, 3).await;
     let other = Subscription::adopted(&shop.separate(), Green, &shop.dead, roster).unwrap();
     let committed = Following::fixed(deployment(Some(1000)).commit().unwrap());
@@ -161,7 +168,10 @@ async fn a_queue_is_not_adopted_while_a_process_of_its_own_color_lives() {
     tokio::spawn(lookout.run(Stop::never()));
     seconds(30).await;
     assert_eq!((running.handle.flow(), shop.calls(Green, "")), (Flow::Closed, 0));
-    store.withdraw(&key(), "blue-1").await.unwrap();
+    store.withdraw(&key(), "blue").await.unwrap();
+    seconds(30).await;
+    assert_eq!(running.handle.flow(), Flow::Closed, "not even this process is seen");
+    announce(living(Green)).await;
     log.reach(3).await;
     running.stop(SOON).await;
 }

@@ -374,7 +374,7 @@ async fn after_an_abandonment_whoever_adopts_the_queue_handles_its_markers() {
     seconds(60).await;
     assert!(log.lines().is_empty());
     update(&store, &key(), abandon).await.unwrap();
-    let nobody = Roster::fixed(Members::default());
+    let nobody = Roster::fixed(Members::living(vec![crate::gates::living(Blue)]));
     let adopted = Subscription::adopted(&shop.separate(), Blue, &shop.dead, nobody).unwrap();
     let dispatch = slow(Blue, &log, Duration::ZERO);
     let other = shop.consume(adopted, following.clone(), dispatch, config(&hand_over));
