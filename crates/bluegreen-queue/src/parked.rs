@@ -3,6 +3,7 @@ use std::time::SystemTime;
 use bluegreen_core::ContractVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::sqs::attributes::acceptable;
 use crate::{Envelope, Message};
 
 /// A message in a dead-letter queue with its reason around it, where none of the ten attributes is
@@ -13,7 +14,7 @@ use crate::{Envelope, Message};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Parked {
-    /// Why it was parked.
+    /// Why it was parked: at most 512 bytes, the rest is in the log.
     pub reason: String,
     /// SQS's identifier of the message before.
     pub original_id: String,
@@ -32,7 +33,7 @@ impl Parked {
     pub(crate) fn wrap(body: &str, reason: &str, id: &str, at: SystemTime) -> Option<String> {
         let inner = body.parse().ok().and_then(|envelope| Self::body_of(&envelope));
         let parked = Self {
-            reason: reason.to_owned(),
+            reason: acceptable(reason),
             original_id: id.to_owned(),
             body: inner.unwrap_or_else(|| body.to_owned()),
         };

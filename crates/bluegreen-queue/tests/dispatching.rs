@@ -117,6 +117,27 @@ impl bluegreen_queue::Message for Later {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reason_of_any_length_and_characters_finds_its_place_around_a_body() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_with(&shop.urls.blue, &order("a"), 10).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, _| {
+        seen.add(order.order);
+        let reason = format!("\u{fffe}no stock\u{0}{}", "ä".repeat(1 << 20));
+        std::future::ready(Ok(bluegreen_queue::Outcome::Park(reason)))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default());
+    log.reach(1).await;
+    seconds(60).await;
+    assert_eq!(running.stop(SOON).await.parked, 1);
+    let parked = shop.look(&shop.dead).await;
+    let around: Envelope = parked[0].body().unwrap().parse().unwrap();
+    let around: Parked = around.read().unwrap();
+    assert_eq!(around.body, order("a"));
+    assert!(around.reason.starts_with("no stockä"), "{:.20}", around.reason);
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_in_every_form_reach_their_handler() {
     let (shop, log) = (Shop::open().await, Log::default());
     let cloud_event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"OrderPlaced.v1","data":{"order":"b"}}"#;

@@ -113,8 +113,8 @@ fn size(value: &MessageAttributeValue) -> usize {
     value.data_type().len() + text + binary
 }
 
-/// A reason as SQS takes it in an attribute, which may not be empty either.
-fn acceptable(reason: &str) -> String {
+/// A reason as SQS takes it, in an attribute or around a body; an attribute may not be empty either.
+pub(crate) fn acceptable(reason: &str) -> String {
     let mut reason: String = reason.chars().filter(|char| is_accepted(*char)).collect();
     reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
     if reason.is_empty() { "without a reason".to_owned() } else { reason }

@@ -29,7 +29,9 @@ impl CallError {
 
     /// Whether SQS finds fault with the message itself, as with one that is too large.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.code.as_deref().is_some_and(|code| code.contains("InvalidParameterValue"))
+        self.code.as_deref().is_some_and(|code| {
+            code.contains("InvalidParameterValue") || code.contains("InvalidMessageContents")
+        })
     }
 
     pub(crate) fn into_source(self) -> Box<dyn Error + Send + Sync> {
