@@ -26,9 +26,17 @@ pub(crate) struct Posted {
     pub(crate) color: Option<Color>,
     pub(crate) outgoing: Outgoing,
     pub(crate) answer: oneshot::Sender<Result<String, SendError>>,
-    /// After this moment it is not tried again.
+    /// After this moment no call for it begins.
     pub(crate) until: Instant,
     pub(crate) tries: u32,
+}
+
+impl Posted {
+    /// Whether it may still be sent: somebody waits for it, and its time is not over. Whoever waits
+    /// until nobody can send any more counts on that.
+    fn is_timely(&self, now: Instant) -> bool {
+        now <= self.until && !self.answer.is_closed()
+    }
 }
 
 /// The driver behind a batching [`Producer`](crate::Producer): puts messages of many callers into
@@ -36,7 +44,8 @@ pub(crate) struct Posted {
 ///
 /// A message that SQS refuses within a call is tried again, by itself, until the producer's
 /// `call_timeout` is over. In FIFO queues the messages of one key go one after another, each after
-/// the one before was accepted; those of different keys share calls.
+/// the one before was accepted; those of different keys share calls. One whose turn has not come
+/// within that time, or for which nobody waits any more, is not sent.
 #[derive(Debug)]
 #[must_use = "nothing is sent until it runs"]
 pub struct Courier {
@@ -62,7 +71,8 @@ pub struct CourierReport {
     pub sent: u64,
     /// Messages that were tried again after SQS had refused them within a call.
     pub retried: u64,
-    /// Messages that were not accepted, as far as anybody knows. Their callers were told.
+    /// Messages that were not accepted, as far as anybody knows. Their callers were told, as far as
+    /// they still waited.
     pub failed: u64,
 }
 
@@ -141,10 +151,6 @@ impl Courier {
     }
 
     fn post(&mut self, posted: Posted, now: Instant) {
-        // Nobody waits for it any more, and nothing of it was sent.
-        if posted.answer.is_closed() {
-            return;
-        }
         let age = self.age;
         let outbox = self.outboxes.entry(posted.color).or_insert_with(|| Outbox::new(age));
         let (size, group) = (posted.outgoing.size(), posted.outgoing.group());
@@ -157,6 +163,18 @@ impl Courier {
             while self.calls.len() < PARALLEL
                 && let Some(messages) = outbox.take(now, flush)
             {
+                let (messages, late): (Vec<_>, Vec<_>) =
+                    messages.into_iter().partition(|posted| posted.is_timely(now));
+                self.report.failed += number(late.len());
+                for posted in late {
+                    outbox.settled(posted.outgoing.group().as_ref());
+                    let source = "its turn did not come in time".into();
+                    let _unheard =
+                        posted.answer.send(Err(SendError::Failed { source, retryable: true }));
+                }
+                if messages.is_empty() {
+                    continue;
+                }
                 self.report.calls += 1;
                 self.under_way += number(messages.len());
                 let (sqs, color) = (self.sqs.clone(), *color);

@@ -8,6 +8,7 @@ use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::claim_check::Claim;
 use crate::courier::Posted;
 use crate::hand_over::{Left, Marker, Sides};
 use crate::queues::is_fifo;
@@ -18,7 +19,7 @@ use crate::{
     StepDownError, TraceContext, route,
 };
 
-/// A batched message is not tried again for longer than this, however long its calls may take.
+/// No call for a batched message begins later than this, however long calls may take.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
 
 /// Sends messages in their envelope to the queue of the color that should handle them. Cheap to
@@ -166,29 +167,41 @@ impl Producer {
         let inner = &self.inner;
         let id = id.unwrap_or_else(|| self.id());
         let fifo = is_fifo(inner.queues.url(None)).then(|| fifo(key, &id)).transpose()?;
-        let Place { color, after, known } = self.place(key).await?;
-        let mut envelope = self.envelope(message, id, known.as_deref())?;
-        if let Some(after) = after {
-            envelope = envelope.with_after(&*after.id);
+        // The payload that was put away, by the version in which it is written.
+        let mut away: Option<(ContractVersion, Claim)> = None;
+        loop {
+            let Place { color, after, known } = self.place(key).await?;
+            let mut envelope = self.envelope(message, id.clone(), known.as_deref())?;
+            if let Some(after) = after {
+                envelope = envelope.with_after(&*after.id);
+            }
+            if let Some(trace) = &trace {
+                envelope = envelope.with_trace(trace.clone());
+            }
+            let version = envelope.version();
+            let (attributes, fifo) = (attributes.clone(), fifo.clone());
+            let mut outgoing = Outgoing { body: body(&envelope), attributes, fifo };
+            if let Some(claims) = &inner.config.claim_check
+                && outgoing.size() > claims.threshold
+            {
+                match away.take_if(|(of, _)| *of == version) {
+                    Some((_, claim)) => outgoing.body = body(&envelope.with_claim(claim)),
+                    None => {
+                        let claim = claims.put(&self.id(), envelope.payload()).await;
+                        away =
+                            Some((version, claim.map_err(|source| SendError::Claim { source })?));
+                        // That may have taken long: where the message goes is decided afterwards.
+                        continue;
+                    }
+                }
+            }
+            let (size, limit) = (outgoing.size(), inner.config.max_size);
+            if size > limit {
+                return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
+            }
+            let message_id = self.go(color, outgoing).await?;
+            return Ok(Sent { message_id, color, version });
         }
-        if let Some(trace) = trace {
-            envelope = envelope.with_trace(trace);
-        }
-        let version = envelope.version();
-        let mut outgoing = Outgoing { body: envelope.to_string(), attributes, fifo };
-        if let Some(claims) = &inner.config.claim_check
-            && outgoing.size() > claims.threshold
-        {
-            let claim = claims.put(&self.id(), envelope.payload()).await;
-            let claim = claim.map_err(|source| SendError::Claim { source })?;
-            outgoing.body = envelope.with_claim(claim).to_string();
-        }
-        let (size, limit) = (outgoing.size(), inner.config.max_size);
-        if size > limit {
-            return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
-        }
-        let message_id = self.go(color, outgoing).await?;
-        Ok(Sent { message_id, color, version })
     }
 
     async fn go(&self, color: Option<Color>, outgoing: Outgoing) -> Result<String, SendError> {
@@ -250,7 +263,7 @@ impl Producer {
                 .with_color(self.inner.color)
                 .with_revision(known.revision());
             let fifo = Some(fifo(group, &marker.id)?);
-            let body = envelope.to_string();
+            let body = body(&envelope);
             let outgoing = Outgoing { body, attributes: Attributes::default(), fifo };
             self.go(Some(color), outgoing).await.map(drop)
         };
@@ -279,11 +292,12 @@ impl Producer {
         outgoing: Outgoing,
     ) -> Result<String, SendError> {
         let (answer, told) = oneshot::channel();
-        let (limit, longest) = (self.inner.config.call_timeout, posting(&self.inner.config));
+        let ProducerConfig { call_timeout, linger, .. } = self.inner.config;
+        let longest = posting(&self.inner.config);
+        // A time without end is one, although no moment lies so far away.
+        let until = Instant::now() + linger + call_timeout.min(LONGEST_TRY);
         let posting = async {
             let room = post.reserve().await.map_err(|_| SendError::Stopped)?;
-            // A time without end is one, although no moment lies so far away.
-            let until = Instant::now() + limit.min(LONGEST_TRY);
             room.send(Posted { color, outgoing, answer, until, tries: 0 });
             told.await.unwrap_or(Err(SendError::Stopped))
         };
@@ -321,10 +335,22 @@ impl Producer {
     }
 }
 
-/// How long a message may take by a courier: the last try may begin just before its time is over,
-/// and a courier that is never run must not make anybody wait for ever.
+/// How long a message may take by a courier: the last call, or the first, may begin just before its
+/// time is over, and a courier that is never run must not make anybody wait for ever.
 const fn posting(config: &ProducerConfig) -> Duration {
     config.call_timeout.saturating_mul(2).saturating_add(config.linger)
+}
+
+/// The JSON of an envelope as SQS takes it: it refuses two characters of Unicode that JSON does not
+/// ask anybody to escape. Wherever they are in JSON, it is within a text.
+fn body(envelope: &Envelope) -> String {
+    let mut body = envelope.to_string();
+    for (refused, escaped) in [('\u{fffe}', r"\ufffe"), ('\u{ffff}', r"\uffff")] {
+        if body.contains(refused) {
+            body = body.replace(refused, escaped);
+        }
+    }
+    body
 }
 
 /// Whether AWS takes it as a group or a deduplication id: 1 to 128 letters, digits and punctuation.

@@ -195,6 +195,51 @@ async fn what_is_posted_before_a_stop_is_sent_and_everybody_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_too_long_for_its_turn_is_never_sent_after_its_sender_was_told() {
+    let shop = Shop::with(".fifo").await;
+    let (producer, courier) = batching(&shop, shop.shared(), ProducerConfig::default());
+    let (stopper, driver) = run(courier);
+    // Messages of one group go one after another; each call takes almost all of its time.
+    let sends = Calls::to(Service::Sqs).operation("SendMessageBatch");
+    let slow = Rule::new(sends, Fault::Delay(Duration::from_secs(4)));
+    let _slow = shop.world.faults().inject(slow);
+    let orders: Vec<_> = (0..6).map(|n| an(n.to_string())).collect();
+    let sent = join_all(orders.iter().map(|order| producer.send(order, "k"))).await;
+    let told: Vec<_> = (0..6).filter(|n| sent[*n].is_ok()).map(|n| n.to_string()).collect();
+    assert_eq!(told, ["0", "1"]);
+    assert!(sent[2..].iter().all(|sent| sent.as_ref().is_err_and(SendError::is_retryable)));
+    seconds(60).await;
+    assert_eq!(bodies(&shop, &shop.urls.blue).await, told);
+    stopper.stop(SOON);
+    let report = driver.await.unwrap().unwrap();
+    assert_eq!((report.calls, report.sent, report.failed), (2, 2, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_sent_later() {
+    let shop = Shop::with(".fifo").await;
+    let (producer, courier) = batching(&shop, shop.shared(), ProducerConfig::default());
+    let (_stopper, _driver) = run(courier);
+    let sends = Calls::to(Service::Sqs).operation("SendMessageBatch");
+    let hold = shop.world.faults().hold(sends, 1);
+    let send = |order: &'static str| {
+        let producer = producer.clone();
+        tokio::spawn(async move { producer.send(&an(order), "k").await })
+    };
+    let first = send("0");
+    hold.reached().await;
+    let second = send("1");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    hold.release();
+    first.await.unwrap().unwrap();
+    send("2").await.unwrap().unwrap();
+    seconds(60).await;
+    assert_eq!(bodies(&shop, &shop.urls.blue).await, ["0", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_draft_carries_id_trace_and_attributes_and_is_measured_with_them() {
     let shop = Shop::with(".fifo").await;
     let (producer, courier) = batching(&shop, shop.shared(), ProducerConfig::default());

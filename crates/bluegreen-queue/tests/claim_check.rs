@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bluegreen_core::Stop;
+use bluegreen_core::{Stop, Store as _};
 use bluegreen_queue::{
-    ClaimCheck, ConsumerConfig, Outcome, Producer, ProducerConfig, SendError, UnknownPolicy,
-    attributes,
+    ClaimCheck, ConsumerConfig, Envelope, Outcome, Producer, ProducerConfig, SendError,
+    UnknownPolicy, attributes,
 };
 
-use crate::shop::{Blue, Log, Order, Shop, following, on, text, until, writing};
+use crate::gates::{live, share};
+use crate::shop::{
+    Blue, Green, Log, Order, Shop, following, key, on, seconds, text, until, writing,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 const LARGE: usize = 3 << 20;
@@ -119,6 +122,40 @@ async fn a_batching_producer_puts_payloads_away_as_well() {
     let running = shop.blue(measuring(&log), consuming(&bucket));
     log.reach(10).await;
     running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_goes_where_the_deployment_stands_once_its_payload_is_away() {
+    let (shop, bucket) = (Shop::open().await, Bucket::default());
+    let (store, following) = live();
+    share(&store, 0).await;
+    share(&store, 0).await;
+    following.known().await;
+    let puts = bucket.clone();
+    let slow = ClaimCheck::new(
+        move |key, payload| {
+            puts.kept.lock().unwrap().insert(key, payload);
+            async {
+                seconds(60).await;
+                Ok(())
+            }
+        },
+        |_| async { Ok(None) },
+    );
+    let config = ProducerConfig::default().with_claim_check(slow);
+    let client = shop.world.sqs_as("producer");
+    let producer = Producer::new(client, shop.separate(), following, Blue, config).unwrap();
+    let sending = tokio::spawn(async move { producer.send(&an(LARGE), "k").await });
+    until(|| bucket.len() == 1).await;
+    share(&store, 1000).await;
+    // Whoever waits for all to follow that, and then for the longest send, takes blue's queue for
+    // one that nobody sends to any more.
+    assert_eq!(sending.await.unwrap().unwrap().color, Some(Green));
+    assert_eq!(shop.counts(&shop.urls.blue).await, (0, 0));
+    let found = shop.look(&shop.urls.green).await;
+    let envelope: Envelope = found[0].body().unwrap().parse().unwrap();
+    assert_eq!(envelope.revision(), store.load(&key()).await.unwrap().map(|now| now.revision()));
+    assert_eq!(bucket.len(), 1, "it is put away once");
 }
 
 #[tokio::test(start_paused = true)]

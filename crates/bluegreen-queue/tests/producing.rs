@@ -158,3 +158,15 @@ async fn an_error_says_whether_to_try_again() {
         assert!(std::error::Error::source(&error).is_some());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn characters_that_sqs_refuses_arrive_all_the_same() {
+    let shop = Shop::open().await;
+    let producer = producer(&shop, shop.separate(), following(None));
+    // U+FFFE and U+FFFF are Unicode, and no JSON writer escapes them; control characters it does.
+    let order = an("a\u{fffe}b\u{ffff}c\u{0}d\u{7f}\u{fffd}");
+    producer.send(&order, "k").await.unwrap();
+    let found = shop.look(&shop.urls.blue).await;
+    let envelope: Envelope = found[0].body().unwrap().parse().unwrap();
+    assert_eq!(envelope.read::<Order>().unwrap(), order);
+}
