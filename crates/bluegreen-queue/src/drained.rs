@@ -97,15 +97,33 @@ impl Depth {
 ///
 /// Cancel safe; put a time limit around it: a process that lives and never follows is waited for
 /// without end. A send that began before its process followed the revision may be on its way for
-/// twice the producer's `call_timeout`, which must fit into the settle time.
+/// twice the producer's `call_timeout` and its `linger`, which must fit into the settle time.
 ///
 /// The answer is about `revision`: once the deployment has moved on, as by a rollback, somebody may
 /// send there again, and the wait ends with [`DrainError::Moved`]. Where the new revision sends
 /// nothing there either, ask anew with it.
 ///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use bluegreen_core::{Color, Deployment, ServiceKey, Store};
+/// # use bluegreen_queue::{DrainConfig, drained};
+/// # async fn example(
+/// #     sqs: aws_sdk_sqs::Client, blues_queue: &str, store: impl Store, service: ServiceKey,
+/// #     switched: Deployment,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// // All traffic goes to green, by the deployment `switched`: when may blue be stopped?
+/// let config = DrainConfig::default();
+/// let drained = drained(sqs, blues_queue, &store, &service, switched.revision(), config);
+/// let drained = tokio::time::timeout(Duration::from_secs(3600), drained).await??;
+/// println!("quiet for {:?}; all follow: {:?}", drained.quiet, drained.settled.followed);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
-/// When a field of `config` does not fit; when the deployment moves on; when the store answers with an error that does not pass
-/// by itself; when the queue does not exist. Other failures of SQS are waited out.
+/// When a field of `config` does not fit; when the deployment moves on; when the store answers with
+/// an error that does not pass by itself; when the queue does not exist. Other failures of SQS are
+/// waited out.
 pub async fn drained<S: Store>(
     client: Client,
     url: &str,

@@ -24,6 +24,34 @@ const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
 
 /// Sends messages in their envelope to the queue of the color that should handle them. Cheap to
 /// clone.
+///
+/// ```no_run
+/// # use bluegreen_core::{Color, ContractVersion, Following, Stop};
+/// # use bluegreen_queue::{Message, Producer, ProducerConfig, Queues};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct OrderPlaced { order: u64 }
+/// # impl Message for OrderPlaced {
+/// #     const TYPE: &str = "OrderPlaced"; const VERSION: ContractVersion = ContractVersion::new(1, 0);
+/// # }
+/// # async fn example(
+/// #     sqs: aws_sdk_sqs::Client, queues: Queues, following: Following, stop: Stop,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ProducerConfig::default();
+/// let (producer, courier) = Producer::batching(sqs, queues, following, Color::Blue, config)?;
+/// let courier = tokio::spawn(courier.run(stop)); // ten messages share a call
+/// let sent = producer.send(&OrderPlaced { order: 7 }, "customer-3").await?;
+/// println!("{} went to {:?} as version {}", sent.message_id, sent.color, sent.version);
+/// // A send that is tried again with the id of the first is one message to FIFO queues and handlers.
+/// let again = OrderPlaced { order: 8 };
+/// while let Err(error) = producer.draft(&again, "customer-3").with_id("order-8").send().await {
+///     if !error.is_retryable() {
+///         return Err(error.into());
+///     }
+/// }
+/// drop(producer); // with the last handle the courier ends
+/// println!("{:?}", courier.await??);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Producer {
     inner: Arc<Inner>,

@@ -22,6 +22,9 @@ type Convert = Arc<dyn Fn(&str) -> Result<String, HandlerError> + Send + Sync>;
 /// put for each message, so that a deployment that begins, a rollback and a process that joins
 /// count from the moment they are known; while nobody knows who lives, the oldest is written.
 ///
+/// Each process says what it reads by `FollowConfig::with_reads(dispatch.reads())`, one that only
+/// sends as well: whoever announces nothing counts as an old reader.
+///
 /// ```
 /// # use bluegreen_core::{ContractVersion, Members, Roster};
 /// use bluegreen_queue::{Message, ProducerConfig, WriteGate};

@@ -149,6 +149,33 @@ async fn a_handler_is_told_when_its_lease_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_has_its_message_for_twelve_hours_and_is_told_when_they_are_over() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |_, context| {
+        let log = seen.clone();
+        async move {
+            let begun = tokio::time::Instant::now();
+            context.lease_lost().await;
+            log.add(begun.elapsed().as_secs().to_string());
+            // By then somebody else may have it: to fail changes nothing any more.
+            Err("it takes longer than SQS allows".into())
+        }
+    });
+    let config = ConsumerConfig::default().with_visibility(Duration::from_secs(600));
+    let running = shop.blue(dispatch, config.with_concurrency(1));
+    seconds(12 * 3_600 - 20).await;
+    log.reach(1).await;
+    let held: u64 = log.lines()[0].parse().unwrap();
+    assert!((12 * 3_600 - 10..=12 * 3_600).contains(&held), "{held} s");
+    seconds(60).await;
+    let report = running.handle.report();
+    assert_eq!((report.received, report.failed, report.lost_leases), (2, 1, 1));
+    running.stop(SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_heartbeat_that_hangs_is_tried_again_before_the_lease_ends() {
     for visibility in [30, 10, 2] {
         let (shop, log) = (Shop::open().await, Log::default());

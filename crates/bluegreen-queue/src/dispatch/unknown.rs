@@ -20,8 +20,9 @@ pub enum UnknownPolicy {
     Park,
     /// This handler decides; see [`fallback`](Self::fallback).
     Fallback(Fallback),
-    /// The handling fails: the message is shown again with growing delay, until the queue's own
-    /// redrive policy moves it away.
+    /// The handling fails: the message is shown again with growing delay, and parked with its
+    /// reason in the last receive that the queue's redrive policy allows. Without such a policy it
+    /// comes again until it is too old.
     Fail,
 }
 
