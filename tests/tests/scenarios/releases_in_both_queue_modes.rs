@@ -54,9 +54,11 @@ async fn play(queue_mode: &str) -> Result<()> {
     play.end(second).await?;
     // Forward, from blue to green: release 3 is like release 2.
     let third = play.release(Color::Green, "3").await?;
+    play.handled("green 3 1.0").await?;
     play.end(first).await?;
     // And back, from green to blue.
     let fourth = play.release(Color::Blue, "4").await?;
+    play.handled("blue 4 2.0").await?;
     play.end(third).await?;
 
     stopper.stop(PATIENCE);
@@ -129,6 +131,7 @@ impl Play<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
+    /// Waits until somebody has, under load.
     async fn handled(&self, expected: &str) -> Result<()> {
         eventually(expected, || async {
             self.told().await.ok()?.iter().any(|found| found == expected).then_some(())
