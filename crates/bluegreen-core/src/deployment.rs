@@ -26,8 +26,18 @@ pub struct Deployment {
     epoch: Epoch,
     #[serde(default)]
     writes: Vec<(Revision, WriteId)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reached: Option<Reached>,
     #[serde(flatten)]
     unknown: Map<String, Value>,
+}
+
+/// The largest share of a shift, and the revision up to which that was watched: a version of this
+/// library that does not know of it keeps it through its own changes, and it would be wrong then.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Reached {
+    share: Share,
+    by: Revision,
 }
 
 impl Deployment {
@@ -44,6 +54,7 @@ impl Deployment {
             revision: Revision::FIRST,
             epoch: Epoch::default(),
             writes: Vec::new(),
+            reached: Some(Reached { share: Share::ZERO, by: Revision::FIRST }),
             unknown: Map::new(),
         }
     }
@@ -78,6 +89,18 @@ impl Deployment {
         self.epoch
     }
 
+    /// The largest share that the target of the latest shift has had: so far, while it is under
+    /// way, and in all, once it is committed or abandoned, until what it has left is
+    /// [`drained`](Self::drained). Zero means that nothing was ever sent to the target: a share that
+    /// is back at zero is told from one that never was above it.
+    ///
+    /// Nothing where that is not known, as after a change by a version of this library that did not
+    /// keep it, or where the deployment is only assumed: take it for any share then.
+    #[must_use]
+    pub fn reached(&self) -> Option<Share> {
+        self.reached.filter(|reached| reached.by == self.revision).map(|reached| reached.share)
+    }
+
     /// A release stands on the idle color: a shift to it begins, at share 0.
     ///
     /// # Errors
@@ -86,6 +109,7 @@ impl Deployment {
         match self.phase {
             Phase::Only(color) if color != to => {
                 let mut next = self.changed_to(Phase::Shift { to, share: Share::ZERO });
+                next.reached = Some(Reached { share: Share::ZERO, by: next.revision });
                 *next.releases.get_mut(to) = Some(release);
                 Ok(next)
             }
@@ -126,6 +150,20 @@ impl Deployment {
             return Err(self.refuses("abandon while the target serves"));
         }
         Ok(self.changed_to(Phase::Only(to.other())))
+    }
+
+    /// What the latest shift has left with the color that does not serve is finished, queues of its
+    /// own included, so that nobody has to reckon with it any more.
+    ///
+    /// # Errors
+    /// While a shift is under way.
+    pub fn drained(&self) -> Result<Self, TransitionError> {
+        if self.phase.candidate().is_some() {
+            return Err(self.refuses("call a color drained amid a shift"));
+        }
+        let mut next = self.changed_to(self.phase);
+        next.reached = Some(Reached { share: Share::ZERO, by: next.revision });
+        Ok(next)
     }
 
     /// A controller takes over: the same deployment in the next epoch.
@@ -185,14 +223,18 @@ impl Deployment {
         self
     }
 
-    /// The same at revision 0, so that any record of a store is newer.
+    /// The same at revision 0, so that any record of a store is newer. What its shift has reached is
+    /// of another revision, and so not known.
     pub(crate) fn assumed(mut self) -> Self {
         self.revision = Revision::default();
         self
     }
 
     fn changed_to(&self, phase: Phase) -> Self {
-        Self { phase, revision: self.revision.next(), ..self.clone() }
+        let revision = self.revision.next();
+        let has = phase.candidate().map_or(Share::ZERO, |target| phase.weight(target));
+        let reached = self.reached().map(|share| Reached { share: share.max(has), by: revision });
+        Self { phase, revision, reached, ..self.clone() }
     }
 
     fn target(&self, action: &'static str) -> Result<Color, TransitionError> {
@@ -286,6 +328,62 @@ mod tests {
             tenth.abandon(),
         ] {
             assert!(refused.unwrap_err().to_string().starts_with("cannot "));
+        }
+    }
+
+    #[test]
+    fn how_far_a_shift_has_come_is_told_until_the_next_begins() {
+        let percent = |percent| Share::percent(percent).unwrap();
+        let release = || Release::new("2").unwrap();
+        let one = first();
+        let begun = one.begin(Color::Green, release()).unwrap();
+        let half = begun.shift(percent(50)).unwrap();
+        let tenth = half.shift(percent(10)).unwrap();
+        let back = tenth.shift(Share::ZERO).unwrap();
+        let given_up = back.abandon().unwrap();
+        let committed = half.shift(Share::FULL).unwrap().commit().unwrap();
+        let table = [
+            (&one, 0),
+            (&begun, 0),
+            (&half, 50),
+            (&tenth, 50),
+            (&back, 50),
+            (&back.taken_over(), 50),
+            (&given_up, 50),
+            (&given_up.drained().unwrap(), 0),
+            (&given_up.begin(Color::Green, release()).unwrap(), 0),
+            (&committed, 100),
+            (&begun.abandon().unwrap(), 0),
+        ];
+        for (deployment, expected) in table {
+            let (found, phase) = (deployment.reached(), deployment.phase());
+            assert_eq!(found, Some(percent(expected)), "{phase}");
+            let read = Deployment::from_json(&deployment.to_json()).unwrap();
+            assert_eq!(read.reached(), found, "{phase}");
+        }
+        assert!(back.drained().is_err(), "it is asked for too early");
+        assert_eq!(back.assumed().reached(), None);
+    }
+
+    #[test]
+    fn how_far_a_shift_has_come_is_not_known_once_an_older_version_has_changed_it() {
+        let begun = first().begin(Color::Green, Release::new("2").unwrap()).unwrap();
+        let full = begun.shift(Share::FULL).unwrap();
+        // It keeps the field as it found it, as one that it does not know.
+        let mut by_older: Value = serde_json::from_str(&full.to_json()).unwrap();
+        by_older["reached"] =
+            serde_json::from_str::<Value>(&begun.to_json()).unwrap()["reached"].take();
+        let mut without = by_older.clone();
+        without.as_object_mut().unwrap().remove("reached");
+        for value in [by_older, without] {
+            let full = Deployment::from_json(&value.to_string()).unwrap();
+            assert_eq!(full.reached(), None);
+            let back = full.shift(Share::ZERO).unwrap();
+            assert_eq!(back.reached(), None, "nor by what is changed since");
+            let given_up = back.abandon().unwrap();
+            assert_eq!(given_up.reached(), None);
+            let next = given_up.begin(Color::Green, Release::new("3").unwrap()).unwrap();
+            assert_eq!(next.reached(), Some(Share::ZERO));
         }
     }
 
