@@ -1,13 +1,11 @@
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-
 use crate::HandlerError;
+use crate::closure::answered;
 
 /// Payloads that are too large for SQS, kept elsewhere: the message carries a claim on one. Cheap
 /// to clone.
@@ -89,14 +87,14 @@ impl ClaimCheck {
     pub(crate) async fn put(&self, key: &str, payload: &str) -> Result<Claim, HandlerError> {
         let claim = Claim { key: key.to_owned(), bytes: payload.len() };
         let (key, payload) = (key.to_owned(), payload.to_owned());
-        safely(async move { (self.put)(key, payload).await }).await.map(|()| claim)
+        answered(async move { (self.put)(key, payload).await }).await.map(|()| claim)
     }
 
     /// The payload of a claim; why it is poison, where it is not what was put away.
     pub(crate) async fn get(&self, claim: &Claim) -> Result<Result<String, String>, HandlerError> {
         let Claim { key, bytes } = claim;
         let owned = key.clone();
-        Ok(match safely(async move { (self.get)(owned).await }).await? {
+        Ok(match answered(async move { (self.get)(owned).await }).await? {
             Some(payload) if payload.len() == *bytes => Ok(payload),
             Some(payload) => {
                 let found = payload.len();
@@ -104,14 +102,6 @@ impl ClaimCheck {
             }
             None => Err(format!("there is no payload kept as {key}")),
         })
-    }
-}
-
-/// An answer of a closure of the application, which may panic.
-async fn safely<T>(told: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
-    match AssertUnwindSafe(told).catch_unwind().await {
-        Ok(answer) => answer,
-        Err(_) => Err("the closure panicked".into()),
     }
 }
 

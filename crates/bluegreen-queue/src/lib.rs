@@ -3,6 +3,7 @@
 mod allowance;
 mod bodies;
 mod claim_check;
+mod closure;
 mod config;
 mod consumer;
 mod context;

@@ -31,13 +31,22 @@ impl Parked {
     /// The text of the wrapping around a body. What is parked again gets the new reason, not
     /// another wrapping.
     pub(crate) fn wrap(body: &str, reason: &str, id: &str, at: SystemTime) -> Option<String> {
-        let inner = body.parse().ok().and_then(|envelope| Self::body_of(&envelope));
+        let inner = Self::within(body);
         let parked = Self {
             reason: acceptable(reason),
             original_id: id.to_owned(),
             body: inner.unwrap_or_else(|| body.to_owned()),
         };
         Envelope::new(&parked, at).ok().map(|envelope| envelope.to_string())
+    }
+
+    /// Whether a body is such a wrapping.
+    pub(crate) fn is_around(body: &str) -> bool {
+        Self::within(body).is_some()
+    }
+
+    fn within(body: &str) -> Option<String> {
+        body.parse().ok().and_then(|envelope| Self::body_of(&envelope))
     }
 
     /// The body that such an envelope is wrapped around.

@@ -253,6 +253,29 @@ async fn a_closure_that_panics_is_a_place_that_is_away() {
     running.stop(SOON).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_written_fails_its_message_and_holds_its_group_no_longer() {
+    let (shop, log, bucket) = (Shop::with(".fifo").await, Log::default(), Bucket::default());
+    crate::failures::allow(&shop, 2).await;
+    let producer = producer(&shop, &bucket);
+    producer.send(&an(LARGE), "k").await.unwrap();
+    producer.send(&an(10), "k").await.unwrap();
+    let unspeakable = ClaimCheck::new(
+        |_, _| std::future::ready(Ok(())),
+        |_| std::future::ready(Err(crate::failures::Unspeakable.into())),
+    );
+    let config = ConsumerConfig::default().with_claim_check(unspeakable);
+    let running = shop.blue(measuring(&log), config);
+    let begun = tokio::time::Instant::now();
+    log.reach(1).await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "not for as long as a lease");
+    let report = running.stop(SOON).await;
+    assert_eq!((report.failed, report.parked), (1, 1));
+    let parked = shop.look(&shop.dead).await.remove(0);
+    let reason = text(&parked, attributes::REASON).unwrap();
+    assert!(reason.ends_with(": the closure's error cannot be written"), "{reason}");
+}
+
 #[cfg(feature = "dynamodb")]
 #[tokio::test(start_paused = true)]
 async fn a_repetition_is_told_by_the_payload_and_not_by_its_claim() {

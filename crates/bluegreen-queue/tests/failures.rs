@@ -325,7 +325,7 @@ async fn a_message_too_large_for_its_reason_in_any_place_is_parked_as_it_is() {
 
 /// An error that cannot be written.
 #[derive(Debug)]
-struct Unspeakable;
+pub(crate) struct Unspeakable;
 
 impl std::fmt::Display for Unspeakable {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

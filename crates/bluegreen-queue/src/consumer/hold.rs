@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
@@ -11,7 +11,7 @@ use super::report::Count;
 use super::running::{Running, Waiting};
 use super::slot::Slot;
 use crate::hand_over::HandOver;
-use crate::{Context, HandlerError, Outcome};
+use crate::{Context, HandlerError, Outcome, Parked};
 
 /// So many markers are remembered; beyond, all are asked for again.
 const MOST: usize = 100_000;
@@ -22,18 +22,16 @@ pub(super) struct Holds {
     held: HashMap<Slot, Waiting>,
     /// Their markers were handled; they wait for a permit.
     ready: VecDeque<Waiting>,
-    /// Ask for the markers.
-    pub(super) asking: JoinSet<Asked>,
+    /// Ask for the markers, each for a message.
+    pub(super) asking: JoinSet<Option<Arc<str>>>,
+    asked_for: HashMap<Id, Slot>,
     /// Markers that were handled: that stays true.
     handled: HashSet<Arc<str>>,
 }
 
-/// What a question for a marker has led to.
-pub(super) struct Asked {
-    slot: Slot,
-    /// The marker, once it was handled; nothing when the lease was lost before.
-    handled: Option<Arc<str>>,
-}
+/// What a question for a marker has led to: the marker, once it was handled; nothing when the lease
+/// was lost before.
+pub(super) type Asked = Result<(Id, Option<Arc<str>>), JoinError>;
 
 impl Holds {
     /// How many messages wait for another queue or a permit, those behind them included.
@@ -54,6 +52,7 @@ impl Holds {
     /// All of them go back, and no more is asked.
     pub(super) fn give_up(&mut self) -> Vec<Waiting> {
         self.asking = JoinSet::new();
+        self.asked_for.clear();
         self.held.drain().map(|(_, one)| one).chain(self.ready.drain(..)).collect()
     }
 }
@@ -81,6 +80,10 @@ where
         }
         let envelope = self.worker.hands_over(&waiting.message)?;
         let marker = envelope.after().filter(|after| !self.holds.handled.contains(*after))?;
+        // The same where no attribute was free to say so.
+        if Parked::is_around(&waiting.message.body) {
+            return None;
+        }
         Some((hand_over.clone(), marker.into()))
     }
 
@@ -90,30 +93,28 @@ where
         self.worker.counters.one(Count::Held);
         self.holds.held.insert(slot, waiting);
         let seed = self.random.u64(..);
-        self.holds.asking.spawn(async move {
+        let asking = self.holds.asking.spawn(async move {
             tokio::select! {
-                () = until_handled(&hand_over, &marker, seed) => {
-                    Asked { slot, handled: Some(marker) }
-                }
-                () = lease.lost() => Asked { slot, handled: None },
+                () = until_handled(&hand_over, &marker, seed) => Some(marker),
+                () = lease.lost() => None,
             }
         });
+        self.holds.asked_for.insert(asking.id(), slot);
     }
 
-    pub(super) fn asked(&mut self, asked: Result<Asked, JoinError>) {
-        let Ok(Asked { slot, handled }) = asked else {
-            // A closure of the application's panicked: it is asked again when the lease has ended.
-            tracing::error!("asking for a marker panicked");
-            return;
-        };
-        if let Some(marker) = handled {
-            if self.holds.handled.len() >= MOST {
-                self.holds.handled.clear();
+    pub(super) fn asked(&mut self, asked: Asked) {
+        let id = asked.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let slot = self.holds.asked_for.remove(&id);
+        let Some(waiting) = slot.and_then(|slot| self.holds.held.remove(&slot)) else { return };
+        match asked {
+            Ok((_, handled)) => {
+                if self.holds.handled.len() >= MOST {
+                    self.holds.handled.clear();
+                }
+                self.holds.handled.extend(handled);
+                self.holds.ready.push_back(waiting);
             }
-            self.holds.handled.insert(marker);
-        }
-        if let Some(waiting) = self.holds.held.remove(&slot) {
-            self.holds.ready.push_back(waiting);
+            Err(_) => self.panicked(waiting.slot, waiting.message.group.as_deref(), Instant::now()),
         }
     }
 

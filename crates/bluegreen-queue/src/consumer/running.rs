@@ -8,7 +8,6 @@ use bluegreen_core::{Following, Stop};
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::task::JoinError;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -92,7 +91,7 @@ enum Wake {
     Polled(Polled),
     Answered(Answered),
     Ended(Ended),
-    Asked(Result<Asked, JoinError>),
+    Asked(Asked),
     /// Time has come for something, or the deployment or the pause has changed.
     Look,
 }
@@ -180,7 +179,7 @@ where
         if let Poll::Ready(Some(answered)) = Pin::new(&mut self.calls).poll_next(task) {
             return Poll::Ready(Wake::Answered(answered));
         }
-        if let Poll::Ready(Some(asked)) = self.holds.asking.poll_join_next(task) {
+        if let Poll::Ready(Some(asked)) = self.holds.asking.poll_join_next_with_id(task) {
             return Poll::Ready(Wake::Asked(asked));
         }
         if let Poll::Ready(Some(polled)) = Pin::new(&mut self.receiver.answers).poll_next(task) {
@@ -267,16 +266,18 @@ where
             match finished {
                 Some(finished) => self.finished(slot, group.as_deref(), finished, now),
                 None if self.is_cut() => self.release(slot, now),
-                // Something panicked beside the handler, as an error that cannot be written: shown
-                // at once it would do so again and again.
-                None => {
-                    tracing::error!(slot, "the handling of a message panicked");
-                    let settlement = Settlement::Hide(self.config.visibility);
-                    let failed = Finished { id: "".into(), count: Count::Failed, settlement };
-                    self.finished(slot, group.as_deref(), failed, now);
-                }
+                None => self.panicked(slot, group.as_deref(), now),
             }
             next = self.handlers.try_ended();
         }
+    }
+
+    /// Something panicked beside the handler, as an error that cannot be written: shown at once it
+    /// would do so again and again.
+    pub(super) fn panicked(&mut self, slot: Slot, group: Option<&str>, now: Instant) {
+        tracing::error!(slot, "the handling of a message panicked");
+        let settlement = Settlement::Hide(self.config.visibility);
+        let failed = Finished { id: "".into(), count: Count::Failed, settlement };
+        self.finished(slot, group, failed, now);
     }
 }
