@@ -78,7 +78,7 @@ impl ConsumerHandle {
     /// What the gate says now.
     #[must_use]
     pub fn flow(&self) -> Flow {
-        self.subscription.flow(self.following.phase())
+        self.subscription.flow(&self.following)
     }
 
     /// What was done so far.

@@ -39,7 +39,7 @@ pub enum Flow {
 ///
 /// Where groups are [handed over](crate::HandOver), a candidate that has served in this shift
 /// finishes its queue at share 0, as groups that went back wait for it; that is no question of the
-/// phase either.
+/// phase, but of how far the shift has [come](bluegreen_core::Deployment::reached).
 ///
 /// An adopted queue is left alone, too, for as long as a process of its color
 /// [lives](crate::Subscription::adopted); that is no question of the phase.

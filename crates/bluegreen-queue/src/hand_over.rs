@@ -8,19 +8,18 @@ mod table;
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bluegreen_core::{ContractVersion, Roster};
-use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::closure::answered;
 use crate::{HandlerError, Message};
 pub(crate) use barrier::Barrier;
-pub(crate) use sides::{Marker, Sides};
+pub(crate) use sides::{Known, Marker, Sides};
 
 /// So long a closure may take to answer; then it is asked again.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
@@ -59,7 +58,11 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// *[With a barrier](Self::with_barrier)*: all that is sent of a group, whoever sends. A producer
 /// that is to send a group elsewhere waits until every living process follows the revision, and
 /// then as long as a send of theirs may have been on its way: sends of the groups that move are
-/// delayed by seconds at each step of the share, those of all other groups are not.
+/// delayed by seconds at each step of the share, those of all other groups are not. Their
+/// `call_timeout` should be the same in all processes, as each takes its own for the others'.
+///
+/// *Not in order*: what a process sends before the store has told it of the deployment. It goes
+/// where its memory or its configuration says, or to its own color, whoever has moved meanwhile.
 ///
 /// # Crashes
 ///
@@ -67,7 +70,9 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// |---|---|
 /// | a producer dies after the marker, before the first message | nobody waits for that marker |
 /// | a producer starts in the midst of a shift, or has missed a revision | it takes each group for one that has moved: at worst a marker too many |
-/// | the same while the share is zero | it takes the candidate's queue for one that never had a message; where the share was above zero before, its first messages may overtake what is left there |
+/// | the same while the share is zero | the record [says](bluegreen_core::Deployment::reached) whether the candidate has ever had one in this shift: if not, its queue is empty; if so, or where a version of this library that does not know of it has written since, as above |
+/// | the same while one color serves alone | as above for the time of [`backlog`](Self::with_backlog), unless nothing was sent to the candidate of the last shift, or what was left is [drained](bluegreen_core::Deployment::drained) |
+/// | the same without the store | it takes the queue of an idle color for drained, as nobody can say who adopts it; it hands over once the store answers |
 /// | a marker is sent or handled twice | it is written down twice |
 /// | a consumer dies with a group that it keeps | the group appears again, and is kept again |
 /// | nobody can write or read | the group waits, nothing else does |
@@ -78,16 +83,21 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// - Both colors' processes have it, and both run a second consumer that adopts the other color's
 ///   queue. A release without it takes markers for messages of an unknown type.
 /// - Groups that came back wait for the candidate's queue, so a candidate whose share goes back to
-///   zero finishes its queue, as far as its processes have served in this shift: the gate is closed
-///   only for those that have not. Where they are not to be trusted with that, stop them and
-///   abandon the shift: the stable color adopts the queue.
-/// - After a commit or an abandonment the queue that was left counts as drained after
-///   [`backlog`](Self::with_backlog); a producer that *starts* in that time counts it as drained at
-///   once, and so does whoever begins the next shift. Wait for [`drained`](crate::drained()) first.
+///   zero finishes its queue, also in processes that start then. The gate is closed only while the
+///   record says that the color has had no share in this shift. Where its processes are not to be
+///   trusted with that, stop them and abandon the shift: the stable color adopts the queue.
+/// - After a commit or an abandonment a producer hands groups over for the time of
+///   [`backlog`](Self::with_backlog) more, from its first send or its start on: one marker for each
+///   group in each process. Once [`drained`](crate::drained()) has found the queue empty, write that
+///   down with [`Deployment::drained`](bluegreen_core::Deployment::drained), and who starts then
+///   sends no markers. Who waits for it before each commit and abandonment needs no backlog at all.
+/// - The next shift counts both queues as drained: wait for it before you begin one.
+/// - What a consumer keeps costs a receive at each stop: leave room in the queue's
+///   `maxReceiveCount` for as many restarts as the other queue's backlog may outlast.
 /// - A marker that ends in the dead-letter queue keeps its group waiting until it is sent back to
 ///   its queue, as a redrive does.
 /// - What was parked or passed on has waited for its marker before, and waits for none when it
-///   comes again, but for what had to be parked with the reason [around](crate::Parked) its body.
+///   comes again.
 /// - What a handler [passes on](crate::Outcome::PassOn) leaves its group's order.
 ///
 /// ```
@@ -185,8 +195,10 @@ impl HandOver {
         self
     }
 
-    /// The same with another time, counted from the end of a shift, for which the queue of the
-    /// color that was left may still have messages. Default: 1 h.
+    /// The same with another time, counted from the end of a shift or from the start of a process
+    /// that does not know when that was, for which the queue of the color that was left may still
+    /// have messages. Zero where each commit and abandonment waits until it is
+    /// [drained](crate::drained()). Default: 1 h.
     #[must_use]
     pub const fn with_backlog(mut self, backlog: Duration) -> Self {
         self.backlog = backlog;
@@ -210,15 +222,11 @@ impl HandOver {
     }
 }
 
-/// An answer of a closure of the application, which may hang or panic.
+/// An answer of a closure of the application, which may hang.
 async fn bounded<T>(
     told: impl Future<Output = Result<T, HandlerError>>,
 ) -> Result<T, HandlerError> {
-    match timeout(LONGEST_ANSWER, AssertUnwindSafe(told).catch_unwind()).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err("the closure panicked".into()),
-        Err(elapsed) => Err(elapsed.into()),
-    }
+    timeout(LONGEST_ANSWER, answered(told)).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
 }
 
 impl fmt::Debug for HandOver {

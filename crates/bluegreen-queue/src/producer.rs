@@ -3,14 +3,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision};
+use bluegreen_core::{Color, ContractVersion, Deployment, Following, Revision, Source};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::claim_check::Claim;
 use crate::courier::Posted;
-use crate::hand_over::{Left, Marker, Sides};
+use crate::hand_over::{Known, Left, Marker, Sides};
 use crate::queues::is_fifo;
 use crate::sqs::attributes::Attributes;
 use crate::sqs::{CallError, Outgoing, Sqs};
@@ -195,41 +194,33 @@ impl Producer {
         let inner = &self.inner;
         let id = id.unwrap_or_else(|| self.id());
         let fifo = is_fifo(inner.queues.url(None)).then(|| fifo(key, &id)).transpose()?;
-        // The payload that was put away, by the version in which it is written.
-        let mut away: Option<(ContractVersion, Claim)> = None;
-        loop {
-            let Place { color, after, known } = self.place(key).await?;
-            let mut envelope = self.envelope(message, id.clone(), known.as_deref())?;
-            if let Some(after) = after {
-                envelope = envelope.with_after(&*after.id);
-            }
-            if let Some(trace) = &trace {
-                envelope = envelope.with_trace(trace.clone());
-            }
-            let version = envelope.version();
-            let (attributes, fifo) = (attributes.clone(), fifo.clone());
-            let mut outgoing = Outgoing { body: body(&envelope), attributes, fifo };
-            if let Some(claims) = &inner.config.claim_check
-                && outgoing.size() > claims.threshold
-            {
-                match away.take_if(|(of, _)| *of == version) {
-                    Some((_, claim)) => outgoing.body = body(&envelope.with_claim(claim)),
-                    None => {
-                        let claim = claims.put(&self.id(), envelope.payload()).await;
-                        away =
-                            Some((version, claim.map_err(|source| SendError::Claim { source })?));
-                        // That may have taken long: where the message goes is decided afterwards.
-                        continue;
-                    }
+        let mut place = self.place(key).await?;
+        let mut envelope = self.envelope(message, &id, trace.as_ref(), &place)?;
+        let mut body = json(&envelope);
+        if let Some(claims) = &inner.config.claim_check {
+            while body.len() + attributes.size() > claims.threshold {
+                let claim = claims.put(&self.id(), envelope.payload()).await;
+                let claim = claim.map_err(|source| SendError::Claim { source })?;
+                // That may have taken any time: where the message goes is decided anew.
+                place = self.place(key).await?;
+                let now = self.envelope(message, &id, trace.as_ref(), &place)?;
+                let before = std::mem::replace(&mut envelope, now);
+                if envelope.payload() == before.payload() {
+                    envelope = envelope.with_claim(claim);
+                    body = json(&envelope);
+                    break;
                 }
+                body = json(&envelope);
             }
-            let (size, limit) = (outgoing.size(), inner.config.max_size);
-            if size > limit {
-                return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
-            }
-            let message_id = self.go(color, outgoing).await?;
-            return Ok(Sent { message_id, color, version });
         }
+        let version = envelope.version();
+        let outgoing = Outgoing { body, attributes, fifo };
+        let (size, limit) = (outgoing.size(), inner.config.max_size);
+        if size > limit {
+            return Err(SendError::TooLarge { kind: M::TYPE, size, limit });
+        }
+        let message_id = self.go(place.color, outgoing).await?;
+        Ok(Sent { message_id, color: place.color, version })
     }
 
     async fn go(&self, color: Option<Color>, outgoing: Outgoing) -> Result<String, SendError> {
@@ -252,7 +243,10 @@ impl Producer {
                 }
                 (Queues::Separate(_), Some(sides)) => {
                     let mut sides = sides.lock().unwrap_or_else(PoisonError::into_inner);
-                    sides.side(known.as_deref(), key, Instant::now(), || self.id())
+                    let is_confirmed = inner.following.source() == Source::Store;
+                    let known =
+                        known.as_deref().map(|deployment| Known { deployment, is_confirmed });
+                    sides.side(known, key, Instant::now(), || self.id())
                 }
             };
             if let (Some(marker), Some(known)) = (&after, &known)
@@ -291,7 +285,7 @@ impl Producer {
                 .with_color(self.inner.color)
                 .with_revision(known.revision());
             let fifo = Some(fifo(group, &marker.id)?);
-            let body = body(&envelope);
+            let body = json(&envelope);
             let outgoing = Outgoing { body, attributes: Attributes::default(), fifo };
             self.go(Some(color), outgoing).await.map(drop)
         };
@@ -335,13 +329,15 @@ impl Producer {
         }
     }
 
+    /// The message as it is written for that place.
     fn envelope<M: Message>(
         &self,
         message: &M,
-        id: String,
-        known: Option<&Deployment>,
+        id: &str,
+        trace: Option<&TraceContext>,
+        place: &Place,
     ) -> Result<Envelope, SendError> {
-        let now = self.inner.config.clock.now();
+        let (known, now) = (place.known.as_deref(), self.inner.config.clock.now());
         let envelope = match &self.inner.config.write_gate {
             Some(gate) => {
                 let written = gate.write(message, known)?;
@@ -349,12 +345,18 @@ impl Producer {
             }
             None => Envelope::new(message, now)?,
         };
-        let envelope = envelope.with_id(id).with_color(self.inner.color);
+        let mut envelope = envelope.with_id(id).with_color(self.inner.color);
         let revision = known.map(Deployment::revision);
-        Ok(match revision.filter(|revision| *revision >= Revision::FIRST) {
-            Some(revision) => envelope.with_revision(revision),
-            None => envelope,
-        })
+        if let Some(revision) = revision.filter(|revision| *revision >= Revision::FIRST) {
+            envelope = envelope.with_revision(revision);
+        }
+        if let Some(after) = &place.after {
+            envelope = envelope.with_after(&*after.id);
+        }
+        if let Some(trace) = trace {
+            envelope = envelope.with_trace(trace.clone());
+        }
+        Ok(envelope)
     }
 
     fn id(&self) -> String {
@@ -371,7 +373,7 @@ const fn posting(config: &ProducerConfig) -> Duration {
 
 /// The JSON of an envelope as SQS takes it: it refuses two characters of Unicode that JSON does not
 /// ask anybody to escape. Wherever they are in JSON, it is within a text.
-fn body(envelope: &Envelope) -> String {
+fn json(envelope: &Envelope) -> String {
     let mut body = envelope.to_string();
     for (refused, escaped) in [('\u{fffe}', r"\ufffe"), ('\u{ffff}', r"\uffff")] {
         if body.contains(refused) {

@@ -1,8 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bluegreen_core::{ByColor, Color, Phase, Role, Roster};
+use bluegreen_core::{ByColor, Color, Following, Role, Roster, Share};
 
 use crate::{ConfigError, Flow, QueueSide, gate};
 
@@ -68,8 +67,8 @@ pub struct Subscription {
     pub(crate) dead_letters: Arc<str>,
     /// Who lives, where that decides.
     pub(crate) roster: Option<Roster>,
-    /// Where groups are handed over: whether this process has served in this shift.
-    has_served: Option<Arc<AtomicBool>>,
+    /// Whether groups are handed over.
+    is_finishing: bool,
 }
 
 impl Subscription {
@@ -84,7 +83,7 @@ impl Subscription {
             Queues::Shared(url) => (QueueSide::Shared, url, None),
         };
         let (url, dead_letters) = (url.as_str().into(), dead_letters.into());
-        Self { color, side, url, other, dead_letters, roster: None, has_served: None }
+        Self { color, side, url, other, dead_letters, roster: None, is_finishing: false }
     }
 
     /// The same, and passing on looks at who lives: where no process of the other color does, its
@@ -118,7 +117,7 @@ impl Subscription {
                 other: None,
                 dead_letters: dead_letters.into(),
                 roster: Some(roster),
-                has_served: None,
+                is_finishing: false,
             }),
             Queues::Shared(_) => None,
         }
@@ -126,35 +125,30 @@ impl Subscription {
 
     /// The same for groups that are handed over: they wait for what a candidate has left in its
     /// queue, so it finishes it when its share is back at zero.
-    pub(crate) fn finishing(mut self) -> Self {
-        self.has_served = Some(Arc::default());
+    pub(crate) const fn finishing(mut self) -> Self {
+        self.is_finishing = true;
         self
     }
 
     /// How much may be taken now.
-    pub(crate) fn flow(&self, phase: Option<Phase>) -> Flow {
-        match gate(phase, self.color, self.side) {
+    pub(crate) fn flow(&self, following: &Following) -> Flow {
+        match gate(following.phase(), self.color, self.side) {
             Flow::Open if self.side == QueueSide::Other && !self.is_left() => Flow::Closed,
-            Flow::Closed if self.side == QueueSide::Own && self.has_served(phase) => Flow::Open,
-            Flow::Open => {
-                self.has_served(phase);
-                Flow::Open
-            }
+            Flow::Closed if self.finishes(following) => Flow::Open,
             flow => flow,
         }
     }
 
-    /// Whether this process has seen its color serve as the candidate of this shift; remembers it.
-    fn has_served(&self, phase: Option<Phase>) -> bool {
-        let Some((has_served, phase)) = self.has_served.as_ref().zip(phase) else {
-            return false;
-        };
-        if phase.role(self.color) != Role::Candidate {
-            has_served.store(false, Ordering::Relaxed);
-        } else if !phase.weight(self.color).is_zero() {
-            has_served.store(true, Ordering::Relaxed);
-        }
-        has_served.load(Ordering::Relaxed)
+    /// Whether a candidate at share zero finishes its queue: its color has served in this shift, in
+    /// whatever process, or nobody can say that it has not. Producers ask the same record, and wait
+    /// for this queue then.
+    fn finishes(&self, following: &Following) -> bool {
+        let is_own = self.is_finishing && self.side == QueueSide::Own;
+        is_own
+            && following.current().is_some_and(|deployment| {
+                deployment.phase().role(self.color) == Role::Candidate
+                    && deployment.reached() != Some(Share::ZERO)
+            })
     }
 
     /// Whether no process of the other color lives. Nobody knows before the first look that sees

@@ -1,5 +1,8 @@
 //! Two FIFO queues whose groups change sides in order.
 
+mod accidents;
+mod restarts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +14,8 @@ use bluegreen_core::{
 };
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
-    ConsumerConfig, Flow, HandOver, Outcome, Producer, ProducerConfig, Subscription, UnknownPolicy,
+    Consumer, ConsumerConfig, Dispatch, HandOver, Outcome, Producer, ProducerConfig, Subscription,
+    UnknownPolicy,
 };
 
 use crate::gates::{live, share};
@@ -21,25 +25,69 @@ const SOON: Duration = Duration::from_secs(5);
 /// Green's from a share of 31 % on.
 const MOVES: &str = "k18";
 
-fn config(hand_over: &HandOver) -> ConsumerConfig {
-    ConsumerConfig::default().with_hand_over(hand_over.clone())
+/// Two FIFO queues, a shift to green that stands at share zero, and how groups change sides.
+struct Scene {
+    shop: Shop,
+    store: Arc<MemoryStore>,
+    following: Following,
+    hand_over: HandOver,
+    log: Log,
 }
 
-/// A color's consumer of its own queue; each order takes a while, those of 97 fail once.
-fn own(
-    shop: &Shop,
-    color: Color,
-    following: &Following,
-    hand_over: &HandOver,
-    log: &Log,
-    takes: Duration,
-) -> Running {
-    let subscription = Subscription::own(&shop.separate(), color, &shop.dead);
-    let dispatch = slow(color, log, takes);
-    shop.consume(subscription, following.clone(), dispatch, config(hand_over))
+impl Scene {
+    async fn open() -> Self {
+        Self::with(HandOver::in_memory()).await
+    }
+
+    async fn with(hand_over: HandOver) -> Self {
+        let shop = Shop::with(".fifo").await;
+        let (store, following) = live();
+        share(&store, 0).await;
+        share(&store, 0).await;
+        following.known().await;
+        while following.phase().unwrap().candidate().is_none() {
+            seconds(1).await;
+        }
+        Self { shop, store, following, hand_over, log: Log::default() }
+    }
+
+    /// Sets green's share and waits until this process follows it.
+    async fn share(&self, green: u16) {
+        share(&self.store, green).await;
+        until(|| self.following.weight(Green).as_per_mille() == green).await;
+    }
+
+    fn sending(&self) -> ProducerConfig {
+        let config = ProducerConfig::default().with_clock(self.shop.world.clock());
+        config.with_hand_over(self.hand_over.clone())
+    }
+
+    fn producer(&self) -> Producer {
+        self.producer_by(self.sending())
+    }
+
+    fn producer_by(&self, config: ProducerConfig) -> Producer {
+        let client = self.shop.world.sqs_as("producer");
+        let (queues, following) = (self.shop.separate(), self.following.clone());
+        Producer::new(client, queues, following, Blue, config).unwrap()
+    }
+
+    fn handling(&self) -> ConsumerConfig {
+        ConsumerConfig::default().with_hand_over(self.hand_over.clone())
+    }
+
+    /// A color's consumer of its own queue; each order takes a while, those of 97 fail once.
+    fn own(&self, color: Color, takes: Duration) -> Running {
+        self.own_by(color, slow(color, &self.log, takes), self.handling())
+    }
+
+    fn own_by(&self, color: Color, dispatch: Dispatch, config: ConsumerConfig) -> Running {
+        let own = Subscription::own(&self.shop.separate(), color, &self.shop.dead);
+        self.shop.consume(own, self.following.clone(), dispatch, config)
+    }
 }
 
-fn slow(color: Color, log: &Log, takes: Duration) -> bluegreen_queue::Dispatch {
+fn slow(color: Color, log: &Log, takes: Duration) -> Dispatch {
     let seen = log.clone();
     on(UnknownPolicy::Park, move |order, context| {
         let log = seen.clone();
@@ -53,13 +101,6 @@ fn slow(color: Color, log: &Log, takes: Duration) -> bluegreen_queue::Dispatch {
             Ok(Outcome::Done)
         }
     })
-}
-
-fn producer(shop: &Shop, following: &Following, hand_over: &HandOver) -> Producer {
-    let config =
-        ProducerConfig::default().with_clock(shop.world.clock()).with_hand_over(hand_over.clone());
-    let client = shop.world.sqs_as("producer");
-    Producer::new(client, shop.separate(), following.clone(), Blue, config).unwrap()
 }
 
 async fn send(producer: &Producer, group: &str, order: &str) -> Color {
@@ -85,24 +126,6 @@ fn abandon(now: Option<&Deployment>) -> Result<Deployment, bluegreen_core::Updat
     Ok(now.unwrap().abandon()?)
 }
 
-async fn opened() -> (Shop, Arc<MemoryStore>, Following) {
-    let shop = Shop::with(".fifo").await;
-    let (store, following) = live();
-    share(&store, 0).await;
-    share(&store, 0).await;
-    following.known().await;
-    while following.phase().unwrap().candidate().is_none() {
-        seconds(1).await;
-    }
-    (shop, store, following)
-}
-
-/// Sets a share and waits until this process follows it.
-async fn follow(store: &Arc<MemoryStore>, following: &Following, green: u16) {
-    share(store, green).await;
-    until(|| following.weight(Green).as_per_mille() == green).await;
-}
-
 /// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.
 fn many() -> usize {
     std::env::var("BLUEGREEN_FIFO_MESSAGES").map_or(2_000, |many| many.parse().unwrap())
@@ -110,28 +133,28 @@ fn many() -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn two_fifo_queues_keep_the_order_of_their_groups_while_the_share_moves() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
     let takes = Duration::from_millis(200);
-    let running = [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, takes));
-    let mut producer = producer(&shop, &following, &hand_over);
+    let running = [Blue, Green].map(|color| scene.own(color, takes));
+    let mut producer = scene.producer();
     let (many, mut sent) = (many(), 0);
     for green in [0, 100, 500, 1000, 0] {
-        follow(&store, &following, green).await;
+        scene.share(green).await;
         for n in 0..many / 5 {
             let group = format!("g{}", sent % 20);
             send(&producer, &group, &format!("{group}-{sent}")).await;
             sent += 1;
             // Half-way through each step but the first a new process takes over.
             if n == many / 10 && green > 0 {
-                producer = self::producer(&shop, &following, &hand_over);
+                producer = scene.producer();
             }
         }
         // A backlog is there at each step.
         seconds(u64::try_from(many).unwrap().div_ceil(500)).await;
     }
     log.reach(sent).await;
-    assert_in_order(&log, sent);
+    assert_in_order(log, sent);
     for color in [Blue, Green] {
         let had = log.lines().iter().filter(|line| line.starts_with(color.as_str())).count();
         assert!(had > sent / 10, "{color} had {had} of {sent}");
@@ -149,24 +172,24 @@ async fn two_fifo_queues_keep_the_order_of_their_groups_while_the_share_moves() 
 
 #[tokio::test(start_paused = true)]
 async fn a_group_waits_for_its_marker_and_others_do_not_wait_for_it() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
     assert_eq!(send(&producer, MOVES, "old").await, Blue);
-    follow(&store, &following, 1000).await;
+    scene.share(1000).await;
     // More groups wait than there are permits.
     for n in 0..30 {
         send(&producer, &format!("h{n}"), "held").await;
     }
     assert_eq!(send(&producer, MOVES, "new").await, Green);
-    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    let green = scene.own(Green, Duration::ZERO);
     until(|| green.handle.report().held == 31).await;
     // Some that never was blue's.
     shop.put_group(&shop.urls.green, "free", &order("free")).await;
     log.reach(1).await;
     seconds(300).await;
     assert_eq!(log.lines(), ["green free"]);
-    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    let blue = scene.own(Blue, Duration::ZERO);
     log.reach(33).await;
     assert_eq!(log.lines()[1], "blue old");
     let (blue, green) = (blue.stop(SOON).await, green.stop(SOON).await);
@@ -175,10 +198,10 @@ async fn a_group_waits_for_its_marker_and_others_do_not_wait_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_that_are_released_together_do_not_exceed_the_permits() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let log = &scene.log;
+    let producer = scene.producer();
+    scene.share(1000).await;
     for n in 0..40 {
         send(&producer, &format!("h{n}"), "held").await;
     }
@@ -198,10 +221,9 @@ async fn messages_that_are_released_together_do_not_exceed_the_permits() {
             Ok(Outcome::Done)
         }
     });
-    let green = Subscription::own(&shop.separate(), Green, &shop.dead);
-    let green = shop.consume(green, following.clone(), dispatch, config(&hand_over));
+    let green = scene.own_by(Green, dispatch, scene.handling());
     until(|| green.handle.report().held == 40).await;
-    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    let blue = scene.own_by(Blue, slow(Blue, &Log::default(), Duration::ZERO), scene.handling());
     log.reach(40).await;
     assert_eq!(now.lock().unwrap().1, 10, "ten permits");
     blue.stop(SOON).await;
@@ -210,21 +232,19 @@ async fn messages_that_are_released_together_do_not_exceed_the_permits() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_beyond_the_bound_takes_permits_and_is_begun_all_the_same() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory().with_max_held(2));
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::with(HandOver::in_memory().with_max_held(2)).await;
+    let log = &scene.log;
+    let producer = scene.producer();
+    scene.share(1000).await;
     for n in 0..6 {
         send(&producer, &format!("h{n}"), "held").await;
     }
-    let green = Subscription::own(&shop.separate(), Green, &shop.dead);
-    let dispatch = slow(Green, &log, Duration::ZERO);
-    let few = config(&hand_over).with_concurrency(2);
-    let green = shop.consume(green, following.clone(), dispatch, few);
+    let few = scene.handling().with_concurrency(2);
+    let green = scene.own_by(Green, slow(Green, log, Duration::ZERO), few);
     seconds(300).await;
     // Two take no permits, two take the two there are.
     assert_eq!(green.handle.report().held, 4);
-    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    let blue = scene.own_by(Blue, slow(Blue, &Log::default(), Duration::ZERO), scene.handling());
     let all = tokio::time::timeout(Duration::from_secs(600), log.reach(6)).await;
     assert!(all.is_ok(), "{:?}", green.handle.report());
     for one in [blue, green] {
@@ -234,21 +254,21 @@ async fn what_is_kept_beyond_the_bound_takes_permits_and_is_begun_all_the_same()
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_shows_to_others_what_is_kept_and_each_goes_on_in_order() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
+    scene.share(1000).await;
     for n in 0..3 {
         send(&producer, MOVES, &n.to_string()).await;
     }
-    let first = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    let first = scene.own(Green, Duration::ZERO);
     until(|| first.handle.report().held == 1).await;
     first.handle.pause();
     seconds(30).await;
     assert_eq!(shop.counts(&shop.urls.green).await, (3, 0));
     // Another process has them meanwhile, although this one lives.
-    let second = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
-    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    let second = scene.own(Green, Duration::ZERO);
+    let blue = scene.own(Blue, Duration::ZERO);
     log.reach(3).await;
     assert_eq!(log.lines(), ["green 0", "green 1", "green 2"]);
     first.handle.resume();
@@ -262,15 +282,14 @@ async fn a_pause_shows_to_others_what_is_kept_and_each_goes_on_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_back_long_after_its_marker_was_forgotten_waits_for_nothing() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
+    scene.share(1000).await;
     send(&producer, MOVES, "g-1").await;
     let running = [Blue, Green].map(|color| {
-        let own = Subscription::own(&shop.separate(), color, &shop.dead);
         let parks = on(UnknownPolicy::Park, |_, _| async { Ok(Outcome::Park("broken".into())) });
-        shop.consume(own, following.clone(), parks, config(&hand_over))
+        scene.own_by(color, parks, scene.handling())
     });
     until(|| running[1].handle.report().parked == 1).await;
     for one in running {
@@ -283,23 +302,25 @@ async fn what_is_sent_back_long_after_its_marker_was_forgotten_waits_for_nothing
     let back = back.message_group_id(MOVES).message_deduplication_id("back");
     back.message_body(parked.body().unwrap()).send().await.unwrap();
     // Nothing is written down there, as after fifteen days.
-    let green = own(&shop, Green, &following, &HandOver::in_memory(), &log, Duration::ZERO);
+    let forgetful = ConsumerConfig::default().with_hand_over(HandOver::in_memory());
+    let green = scene.own_by(Green, slow(Green, log, Duration::ZERO), forgetful);
     seconds(60).await;
     assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_marker_that_cannot_be_written_on_its_last_receive_is_parked_with_the_reason() {
-    let (shop, store, following) = opened().await;
     let hand_over = HandOver::new(
         |_| std::future::ready(Err("the table is away".into())),
         |_| std::future::ready(Ok(false)),
     );
-    crate::failures::allow(&shop, 2).await;
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::with(hand_over).await;
+    let shop = &scene.shop;
+    crate::failures::allow(shop, 2).await;
+    let producer = scene.producer();
+    scene.share(1000).await;
     send(&producer, MOVES, "g-1").await;
-    let blue = own(&shop, Blue, &following, &hand_over, &Log::default(), Duration::ZERO);
+    let blue = scene.own_by(Blue, slow(Blue, &Log::default(), Duration::ZERO), scene.handling());
     seconds(60).await;
     let report = blue.stop(SOON).await;
     assert_eq!((report.failed, report.handed_over, report.parked), (1, 0, 1));
@@ -311,21 +332,21 @@ async fn a_marker_that_cannot_be_written_on_its_last_receive_is_parked_with_the_
 
 #[tokio::test(start_paused = true)]
 async fn at_a_stop_what_was_kept_is_shown_to_others_at_once() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
+    scene.share(1000).await;
     for n in 0..3 {
         send(&producer, MOVES, &n.to_string()).await;
     }
-    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
+    let green = scene.own(Green, Duration::ZERO);
     until(|| green.handle.report().held == 1).await;
     let report = green.stop(Duration::from_secs(60)).await;
     assert_eq!((report.released, report.handled), (3, 0));
     assert_eq!(shop.counts(&shop.urls.green).await, (3, 0));
     // Another process keeps it anew, and goes on once the marker is handled.
-    let green = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
-    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
+    let green = scene.own(Green, Duration::ZERO);
+    let blue = scene.own(Blue, Duration::ZERO);
     log.reach(3).await;
     assert_eq!(log.lines(), ["green 0", "green 1", "green 2"]);
     blue.stop(SOON).await;
@@ -333,51 +354,23 @@ async fn at_a_stop_what_was_kept_is_shown_to_others_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_candidate_that_has_served_finishes_its_queue_at_share_zero_and_no_other_does() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    let minute = Duration::from_secs(60);
-    let green = own(&shop, Green, &following, &hand_over, &log, minute);
-    seconds(60).await;
-    assert_eq!((green.handle.flow(), shop.calls(Green, "")), (Flow::Closed, 0));
-    follow(&store, &following, 1000).await;
-    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
-    assert_eq!(send(&producer, MOVES, "g-1").await, Green);
-    until(|| green.handle.report().received == 1).await;
-    assert_eq!(send(&producer, MOVES, "g-2").await, Green);
-    follow(&store, &following, 0).await;
-    assert_eq!(send(&producer, MOVES, "g-3").await, Blue);
-    assert_eq!(green.handle.flow(), Flow::Open);
-    log.reach(3).await;
-    assert_eq!(log.lines(), ["green g-1", "green g-2", "blue g-3"]);
-    // One that starts now has not served: nothing is for it to finish.
-    let late = own(&shop, Green, &following, &hand_over, &log, Duration::ZERO);
-    seconds(60).await;
-    assert_eq!((late.handle.flow(), late.handle.report().receives), (Flow::Closed, 0));
-    for one in [late, green, blue] {
-        one.stop(SOON).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn after_an_abandonment_whoever_adopts_the_queue_handles_its_markers() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let producer = producer(&shop, &following, &hand_over);
-    let blue = own(&shop, Blue, &following, &hand_over, &log, Duration::ZERO);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
+    let blue = scene.own(Blue, Duration::ZERO);
+    scene.share(1000).await;
     // Nobody of green lives, not even at first.
     send(&producer, MOVES, "g-1").await;
-    follow(&store, &following, 0).await;
+    scene.share(0).await;
     send(&producer, MOVES, "g-2").await;
     seconds(60).await;
     assert!(log.lines().is_empty());
-    update(&store, &key(), abandon).await.unwrap();
+    update(&scene.store, &key(), abandon).await.unwrap();
     let nobody = Roster::fixed(Members::living(vec![crate::gates::living(Blue)]));
     let adopted = Subscription::adopted(&shop.separate(), Blue, &shop.dead, nobody).unwrap();
-    let dispatch = slow(Blue, &log, Duration::ZERO);
-    let other = shop.consume(adopted, following.clone(), dispatch, config(&hand_over));
+    let dispatch = slow(Blue, log, Duration::ZERO);
+    let other = shop.consume(adopted, scene.following.clone(), dispatch, scene.handling());
     log.reach(2).await;
     assert_eq!(log.lines(), ["blue g-1", "blue g-2"]);
     let (own, other) = (blue.stop(SOON).await, other.stop(SOON).await);
@@ -386,8 +379,9 @@ async fn after_an_abandonment_whoever_adopts_the_queue_handles_its_markers() {
 
 #[tokio::test(start_paused = true)]
 async fn behind_a_barrier_a_group_is_sent_elsewhere_when_every_process_follows() {
-    let (shop, store, following) = opened().await;
-    let clock = shop.world.clock();
+    let mut scene = Scene::open().await;
+    let store = &scene.store;
+    let clock = scene.shop.world.clock();
     let other = ServiceIdentity::new(key(), Blue, Release::new("1").unwrap(), "lagging");
     let lagging = |seen| {
         Member::new(&other, Reads::default(), Duration::from_secs(1_000))
@@ -395,13 +389,14 @@ async fn behind_a_barrier_a_group_is_sent_elsewhere_when_every_process_follows()
     };
     store.announce(&key(), &lagging(2)).await.unwrap();
     let config = RosterConfig::default().with_clock(clock);
-    let (roster, lookout) = Roster::new(Arc::clone(&store), key(), config).unwrap();
+    let (roster, lookout) = Roster::new(Arc::clone(store), key(), config).unwrap();
     tokio::spawn(lookout.run(Stop::never()));
-    let hand_over = HandOver::in_memory().with_barrier(roster);
-    let producer = producer(&shop, &following, &hand_over);
+    scene.hand_over = HandOver::in_memory().with_barrier(roster);
+    let Scene { shop, store, following, .. } = &scene;
+    let producer = scene.producer();
     send(&producer, MOVES, "a").await;
     send(&producer, "k72", "a").await;
-    follow(&store, &following, 500).await;
+    scene.share(500).await;
     let moving = {
         let producer = producer.clone();
         tokio::spawn(async move { send(&producer, MOVES, "b").await })
@@ -423,10 +418,10 @@ async fn behind_a_barrier_a_group_is_sent_elsewhere_when_every_process_follows()
 
 #[tokio::test(start_paused = true)]
 async fn a_marker_that_cannot_be_sent_is_an_error_and_the_message_is_not_sent_either() {
-    let (shop, store, following) = opened().await;
-    let hand_over = HandOver::in_memory();
-    let producer = producer(&shop, &following, &hand_over);
-    follow(&store, &following, 1000).await;
+    let scene = Scene::open().await;
+    let shop = &scene.shop;
+    let producer = scene.producer();
+    scene.share(1000).await;
     let sends = Calls::to(Service::Sqs).operation("SendMessage").access_key("producer");
     let outage = shop.world.faults().inject(Rule::new(sends, Fault::AccessDenied));
     let order = Order { order: "a".to_owned() };
@@ -442,8 +437,6 @@ async fn a_marker_that_cannot_be_sent_is_an_error_and_the_message_is_not_sent_ei
 
 #[tokio::test(start_paused = true)]
 async fn while_nobody_can_write_or_read_the_group_waits_and_nothing_is_lost() {
-    let (shop, store, following) = opened().await;
-    let (log, memory) = (Log::default(), HandOver::in_memory());
     let away = Arc::new(AtomicBool::new(true));
     let hand_over = {
         let (table, writing, reading) =
@@ -467,13 +460,13 @@ async fn while_nobody_can_write_or_read_the_group_waits_and_nothing_is_lost() {
             },
         )
     };
-    drop(memory);
-    let producer = producer(&shop, &following, &hand_over);
+    let scene = Scene::with(hand_over).await;
+    let Scene { shop, log, .. } = &scene;
+    let producer = scene.producer();
     send(&producer, MOVES, "g-1").await;
-    follow(&store, &following, 1000).await;
+    scene.share(1000).await;
     send(&producer, MOVES, "g-2").await;
-    let running =
-        [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, Duration::ZERO));
+    let running = [Blue, Green].map(|color| scene.own(color, Duration::ZERO));
     seconds(300).await;
     assert_eq!(log.lines(), ["blue g-1"]);
     assert!(running[0].handle.report().failed > 1);
@@ -487,18 +480,17 @@ async fn while_nobody_can_write_or_read_the_group_waits_and_nothing_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batching_producer_hands_over_as_well() {
-    let (shop, store, following) = opened().await;
-    let (log, hand_over) = (Log::default(), HandOver::in_memory());
-    let config = ProducerConfig::default().with_hand_over(hand_over.clone());
-    let client = shop.world.sqs_as("producer");
+    let scene = Scene::open().await;
+    let Scene { shop, log, .. } = &scene;
+    let (client, following) = (shop.world.sqs_as("producer"), scene.following.clone());
     let (producer, courier) =
-        Producer::batching(client, shop.separate(), following.clone(), Blue, config).unwrap();
+        Producer::batching(client, shop.separate(), following, Blue, scene.sending()).unwrap();
     tokio::spawn(courier.run(Stop::never()));
     let takes = Duration::from_secs(1);
-    let running = [Blue, Green].map(|color| own(&shop, color, &following, &hand_over, &log, takes));
+    let running = [Blue, Green].map(|color| scene.own(color, takes));
     let mut sent = 0;
     for green in [0, 500, 1000, 0] {
-        follow(&store, &following, green).await;
+        scene.share(green).await;
         for _ in 0..5 {
             let of = |group: &str| Order { order: format!("{group}-{sent}") };
             let orders = ["k40", "k18", "k70", "k72"].map(|group| (group, of(group)));
@@ -510,7 +502,7 @@ async fn a_batching_producer_hands_over_as_well() {
         }
     }
     log.reach(sent * 4).await;
-    assert_in_order(&log, sent * 4);
+    assert_in_order(log, sent * 4);
     for one in running {
         one.stop(SOON).await;
     }
@@ -519,19 +511,20 @@ async fn a_batching_producer_hands_over_as_well() {
 #[cfg(feature = "dynamodb")]
 #[tokio::test(start_paused = true)]
 async fn markers_are_written_down_in_a_table_for_other_processes_to_read() {
-    let (shop, store, following) = opened().await;
-    let log = Log::default();
-    crate::idempotent::table(&shop).await;
-    let table = || HandOver::in_table(shop.world.dynamodb(), "handled", shop.world.clock());
-    let producer = producer(&shop, &following, &table());
+    let mut scene = Scene::open().await;
+    let world = &scene.shop.world;
+    scene.hand_over = HandOver::in_table(world.dynamodb(), "handled", world.clock());
+    let Scene { shop, log, .. } = &scene;
+    crate::idempotent::table(shop).await;
+    let producer = scene.producer();
     send(&producer, MOVES, "g-1").await;
-    follow(&store, &following, 1000).await;
+    scene.share(1000).await;
     send(&producer, MOVES, "g-2").await;
-    let green = own(&shop, Green, &following, &table(), &log, Duration::ZERO);
+    let green = scene.own(Green, Duration::ZERO);
     until(|| green.handle.report().held == 1).await;
     seconds(60).await;
     assert!(log.lines().is_empty());
-    let blue = own(&shop, Blue, &following, &table(), &log, Duration::ZERO);
+    let blue = scene.own(Blue, Duration::ZERO);
     log.reach(2).await;
     assert_eq!(log.lines(), ["blue g-1", "green g-2"]);
     let reads = shop.world.calls(Service::DynamoDb, "GetItem");
@@ -554,13 +547,8 @@ async fn a_hand_over_between_queues_that_are_not_fifo_is_refused() {
     let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
     let dispatch = slow(Blue, &Log::default(), Duration::ZERO);
     let client = shop.world.sqs();
-    let error = bluegreen_queue::Consumer::new(
-        client.clone(),
-        own,
-        following.clone(),
-        dispatch,
-        config(&hand_over),
-    );
+    let config = ConsumerConfig::default().with_hand_over(hand_over.clone());
+    let error = Consumer::new(client.clone(), own, following.clone(), dispatch, config);
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("hand_over of Some(") && error.contains("FIFO"), "{error}");
     let config = ProducerConfig::default().with_hand_over(hand_over);

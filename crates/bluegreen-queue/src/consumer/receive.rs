@@ -212,7 +212,7 @@ where
         let flow = if self.is_ending() || *self.paused.borrow() {
             Flow::Closed
         } else {
-            subscription.flow(self.following.phase())
+            subscription.flow(&self.following)
         };
         let receiver = &mut self.receiver;
         if flow != receiver.flow {

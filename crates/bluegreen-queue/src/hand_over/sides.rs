@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bluegreen_core::{Color, Deployment, Phase, Revision};
+use bluegreen_core::{Color, Deployment, Phase, Revision, Share};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -19,14 +19,15 @@ const MOST_PHASES: usize = 64;
 /// 1. A group is handed over when an earlier message of it may be in the other queue: when this
 ///    process has routed it there in this shift, or may have, or another may have that it cannot
 ///    know of.
-/// 2. A group that has moved stands at its side with its marker until it moves again or the shift
-///    is forgotten; a group that has not costs no memory.
+/// 2. A group that has moved stands at its side with its marker until a revision routes it
+///    elsewhere, though nothing was sent by that one here: others may have. One that has not moved
+///    costs no memory.
 #[derive(Debug)]
 pub(crate) struct Sides {
     own: Color,
     backlog: Duration,
     followed: Option<Followed>,
-    /// Whether messages were sent while no deployment was known.
+    /// Whether messages were sent by what the store had not confirmed.
     has_guessed: bool,
     /// The phases that messages of this shift were routed by.
     phases: Vec<Phase>,
@@ -35,10 +36,19 @@ pub(crate) struct Sides {
     groups: HashMap<Arc<str>, (Color, Arc<Marker>)>,
 }
 
+/// What a producer knows of the deployment when it sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) deployment: &'a Deployment,
+    /// Whether the store has said so to this process, rather than its memory or its configuration.
+    pub(crate) is_confirmed: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Followed {
     revision: Revision,
     phase: Phase,
+    is_confirmed: bool,
     /// Since when it is this phase.
     since: Instant,
 }
@@ -68,23 +78,19 @@ impl Sides {
     /// color's queue before. `id` names a marker.
     pub(crate) fn side(
         &mut self,
-        deployment: Option<&Deployment>,
+        known: Option<Known<'_>>,
         group: &str,
         now: Instant,
         id: impl FnOnce() -> String,
     ) -> (Color, Option<Arc<Marker>>) {
-        let Some(deployment) = deployment else {
-            self.has_guessed |= self.followed.is_none();
-            return (self.own, None);
-        };
-        self.follow(deployment.revision(), deployment.phase(), now);
-        let color = route(Some(deployment.phase()), self.own, group.as_bytes());
-        let moves = match self.groups.get(group) {
-            Some((stands, marker)) if *stands == color => return (color, Some(Arc::clone(marker))),
-            Some(_) => true,
-            None => self.may_be_elsewhere(group, color),
-        };
-        if !moves {
+        self.has_guessed |= known.is_none_or(|known| !known.is_confirmed);
+        let Some(known) = known else { return (self.own, None) };
+        self.follow(known, now);
+        let color = route(Some(known.deployment.phase()), self.own, group.as_bytes());
+        if let Some((_, marker)) = self.groups.get(group) {
+            return (color, Some(Arc::clone(marker)));
+        }
+        if !self.may_be_elsewhere(group, color) {
             return (color, None);
         }
         if self.groups.len() >= MOST {
@@ -100,36 +106,56 @@ impl Sides {
         self.is_unsure || self.phases.iter().any(|phase| routed(phase) != color)
     }
 
-    fn follow(&mut self, revision: Revision, phase: Phase, now: Instant) {
-        let share = phase.candidate().map(|candidate| phase.weight(candidate));
-        let is_shift = share.is_some();
-        // Whatever others did: the queue of a candidate at share zero has nothing yet, and nobody
-        // reads it. Who could tell that from a share that is back at zero?
-        let may_have_served = share.is_none_or(|share| !share.is_zero());
-        match self.followed {
-            Some(known) if known.revision == revision && known.phase == phase => {
-                if !is_shift && now >= known.since + self.backlog {
+    fn follow(&mut self, known: Known<'_>, now: Instant) {
+        let (revision, phase) = (known.deployment.revision(), known.deployment.phase());
+        let since = match self.followed {
+            Some(followed) if followed.phase == phase => followed.since,
+            _ => now,
+        };
+        let is_confirmed = known.is_confirmed;
+        let is_news = self.followed.is_none_or(|followed| {
+            (followed.revision, followed.phase, followed.is_confirmed)
+                != (revision, phase, is_confirmed)
+        });
+        if is_news {
+            self.doubt(known);
+            self.adopt(phase);
+            self.followed = Some(Followed { revision, phase, is_confirmed, since });
+        }
+        if phase.candidate().is_none() && now >= since + self.backlog {
+            self.forget(phase);
+        }
+    }
+
+    /// Decides what a deployment that is news leaves of what was known before.
+    fn doubt(&mut self, Known { deployment, is_confirmed }: Known<'_>) {
+        let (revision, phase) = (deployment.revision(), deployment.phase());
+        let is_shift = phase.candidate().is_some();
+        // At share zero that means: nobody has sent to the candidate's queue, and nobody reads it,
+        // so that a marker there would hold its group for as long.
+        let is_untouched = deployment.reached() == Some(Share::ZERO);
+        self.is_unsure = match self.followed.filter(|one| one.is_confirmed == is_confirmed) {
+            // Without the store nobody may know who lives, and so adopt the queue of an idle color.
+            None if !is_confirmed => is_shift,
+            None => self.has_guessed || !is_untouched,
+            Some(followed) if followed.revision.next() != revision => true,
+            Some(followed) => {
+                if is_untouched || (is_shift && followed.phase.candidate().is_none()) {
                     self.forget(phase);
                 }
                 return;
             }
-            // Whoever starts while one color serves alone takes the other's queue for drained.
-            None => self.is_unsure = may_have_served && (is_shift || self.has_guessed),
-            Some(known) if known.revision.next() != revision && may_have_served => {
-                self.is_unsure = true;
-                // Those that stood somewhere may have moved twice.
-                self.groups.clear();
-            }
-            Some(known) if is_shift && known.phase.candidate().is_none() => {
-                self.forget(known.phase);
-            }
-            Some(_) => {}
-        }
-        let since = match self.followed {
-            Some(known) if known.phase == phase => known.since,
-            _ => now,
         };
-        self.followed = Some(Followed { revision, phase, since });
+        // Those that stood somewhere may have moved twice.
+        self.groups.clear();
+        if is_untouched && is_shift {
+            self.forget(phase);
+        }
+    }
+
+    fn adopt(&mut self, phase: Phase) {
+        let own = self.own;
+        self.groups.retain(|group, (color, _)| route(Some(phase), own, group.as_bytes()) == *color);
         if !self.phases.contains(&phase) {
             self.phases.push(phase);
         }
@@ -141,7 +167,7 @@ impl Sides {
 
     /// All that was sent elsewhere before is handled by now.
     fn forget(&mut self, phase: Phase) {
-        if self.is_unsure || self.phases.len() > 1 || !self.groups.is_empty() {
+        if self.is_unsure || self.phases != [phase] || !self.groups.is_empty() {
             self.is_unsure = false;
             self.phases = vec![phase];
             self.groups.clear();

@@ -24,12 +24,20 @@ fn shift(deployment: &Deployment, per_mille: u16) -> Deployment {
 
 /// Where a group goes, and whether a marker has to be sent before: the first time it is asked.
 fn step(sides: &mut Sides, deployment: &Deployment, group: &str) -> (Color, bool) {
+    step_by(sides, known(deployment), group, Instant::now())
+}
+
+fn step_by(sides: &mut Sides, known: Known<'_>, group: &str, now: Instant) -> (Color, bool) {
     let mut is_new = false;
-    let (color, _) = sides.side(Some(deployment), group, Instant::now(), || {
+    let (color, _) = sides.side(Some(known), group, now, || {
         is_new = true;
         "m".to_owned()
     });
     (color, is_new)
+}
+
+const fn known(deployment: &Deployment) -> Known<'_> {
+    Known { deployment, is_confirmed: true }
 }
 
 fn sides() -> Sides {
@@ -88,24 +96,77 @@ fn a_shift_is_forgotten_when_the_next_begins_or_the_backlog_is_over() {
     let alone = full.commit().unwrap();
     for (later, expected) in [(3_599, true), (3_600, false)] {
         let mut sides = sides();
-        let mut is_new = false;
-        for (deployment, group, seconds) in [
-            (&begun, GROUPS[3], 0),
-            (&full, GROUPS[3], 0),
-            (&alone, GROUPS[3], 0),
-            // Nothing of it was sent during the shift; it may be that blue has not handled it yet.
-            (&alone, GROUPS[1], later),
-        ] {
-            is_new = false;
-            let at = now + Duration::from_secs(seconds);
-            sides.side(Some(deployment), group, at, || {
-                is_new = true;
-                String::new()
-            });
+        for deployment in [&begun, &full, &alone] {
+            step_by(&mut sides, known(deployment), GROUPS[3], now);
         }
-        assert_eq!(is_new, expected, "{later}");
+        // Nothing of it was sent during the shift; it may be that blue has not handled it yet.
+        let at = now + Duration::from_secs(later);
+        let found = step_by(&mut sides, known(&alone), GROUPS[1], at);
+        assert_eq!(found, (Green, expected), "{later}");
         assert_eq!(step(&mut sides, &begin(&alone), GROUPS[0]), (Green, false));
     }
+}
+
+#[test]
+fn who_starts_while_a_color_has_no_share_knows_by_the_record_whether_it_ever_had_one() {
+    let begun = begin(&first());
+    let back = shift(&shift(&begun, 1000), 0);
+    let committed = shift(&begun, 1000).commit().unwrap();
+    let given_up = back.abandon().unwrap();
+    let by_older = |deployment: &Deployment| {
+        let text = deployment.to_json().replace("\"reached\":", "\"unknown\":");
+        Deployment::from_json(&text).unwrap()
+    };
+    let table = [
+        (begun.clone(), (Blue, false)),
+        (begun.abandon().unwrap(), (Blue, false)),
+        (back.clone(), (Blue, true)),
+        (by_older(&begun), (Blue, true)),
+        (given_up.clone(), (Blue, true)),
+        (given_up.drained().unwrap(), (Blue, false)),
+        (begin(&given_up), (Blue, false)),
+        (committed.clone(), (Green, true)),
+        (by_older(&committed), (Green, true)),
+        (committed.drained().unwrap(), (Green, false)),
+    ];
+    for (deployment, expected) in table {
+        let found = step(&mut sides(), &deployment, GROUPS[1]);
+        assert_eq!(found, expected, "{}, {:?}", deployment.phase(), deployment.reached());
+    }
+    // Who waits until what is left behind is drained, before each commit, need not reckon with it.
+    let mut sure = Sides::new(Blue, Duration::ZERO);
+    assert_eq!(step(&mut sure, &committed, GROUPS[1]), (Green, false));
+    // Nobody may adopt a queue without the store.
+    let mut sides = sides();
+    let remembered = Known { deployment: &committed, is_confirmed: false };
+    let now = Instant::now();
+    assert_eq!(step_by(&mut sides, remembered, GROUPS[1], now), (Green, false));
+    assert_eq!(step(&mut sides, &committed, GROUPS[1]), (Green, true));
+}
+
+#[test]
+fn a_group_that_others_may_have_moved_to_and_fro_is_handed_over_anew() {
+    let full = shift(&begin(&first()), 1000);
+    let back = shift(&full, 0);
+    let again = shift(&back, 1000);
+    let mut sides = sides();
+    let [moved, other] = [GROUPS[1], GROUPS[3]];
+    step(&mut sides, &first(), other);
+    step(&mut sides, &begin(&first()), other);
+    assert_eq!(step(&mut sides, &full, moved), (Green, true));
+    // This producer sends nothing of it while it is blue's; who knows of the others?
+    assert_eq!(step(&mut sides, &back, other), (Blue, true));
+    assert_eq!(step(&mut sides, &again, moved), (Green, true));
+}
+
+#[test]
+fn who_was_idle_for_a_whole_shift_begins_the_next_one_as_anybody() {
+    let mut sides = sides();
+    step(&mut sides, &first(), GROUPS[1]);
+    let green = shift(&begin(&first()), 1000).commit().unwrap();
+    let next = begin(&green);
+    assert_eq!(step(&mut sides, &next, GROUPS[1]), (Green, false), "nobody reads blue's queue");
+    assert_eq!(step(&mut sides, &shift(&next, 1000), GROUPS[1]), (Blue, true));
 }
 
 /// Several producers, two queues and their consumers, in any order of steps, with crashes.
@@ -115,7 +176,6 @@ struct Model {
     producers: Vec<Producer>,
     queues: ByColor<VecDeque<Item>>,
     written: HashSet<String>,
-    candidate_has_served: bool,
     markers: u64,
     numbers: u64,
     /// By group: the messages in the order in which SQS has taken them, and were handled.
@@ -170,7 +230,6 @@ impl Model {
             deployment: first(),
             queues: ByColor::default(),
             written: HashSet::new(),
-            candidate_has_served: false,
             markers: 0,
             numbers: 0,
             taken: BTreeMap::new(),
@@ -178,60 +237,30 @@ impl Model {
         }
     }
 
-    /// As an operator does: shares at any time, the end of a shift once the queue left is drained.
+    /// As an operator does: shares at any time, the end of a shift at any time that the share
+    /// allows, and the next one once the queue that was left is drained.
     fn change(&mut self, per_mille: u16) {
         let phase = self.deployment.phase();
+        let ends = per_mille.is_multiple_of(3);
         let next = match phase.candidate() {
-            None => {
-                self.candidate_has_served = false;
-                begin(&self.deployment)
-            }
+            None if !self.is_drained(phase.stable().other()) => self.deployment.taken_over(),
+            None if ends => self.deployment.drained().unwrap(),
+            None => begin(&self.deployment),
             Some(candidate) => {
-                let (left, ended) = match phase.weight(candidate) {
-                    weight if weight.is_zero() => (candidate, self.deployment.abandon()),
-                    _ => (candidate.other(), self.deployment.commit()),
+                let ended = match phase.weight(candidate) {
+                    weight if weight.is_zero() => self.deployment.abandon(),
+                    _ => self.deployment.commit(),
                 };
-                let followed = self.producers.iter().all(|one| {
-                    one.follows.revision() == self.deployment.revision() && one.sending.is_none()
-                });
-                match ended {
-                    Ok(ended)
-                        if per_mille.is_multiple_of(3)
-                            && followed
-                            && self.queues.get(left).is_empty() =>
-                    {
-                        ended
-                    }
-                    _ => shift(&self.deployment, per_mille),
-                }
+                ended.ok().filter(|_| ends).unwrap_or_else(|| shift(&self.deployment, per_mille))
             }
         };
-        let candidate = next.phase().candidate();
-        self.candidate_has_served |=
-            candidate.is_some_and(|candidate| !next.phase().weight(candidate).is_zero());
         self.deployment = next;
     }
 
-    /// Whether a producer knows what it needs for its next send: see the table of crashes for one
-    /// that has not sent since an earlier revision, at share zero.
-    fn is_told_apart(&self, producer: usize) -> bool {
-        let Producer { sides, follows, .. } = &self.producers[producer];
-        let known = sides.followed.map(|followed| followed.revision);
-        if known.is_some_and(|known| known.next() >= follows.revision()) {
-            return true;
-        }
-        let phase = follows.phase();
-        let zero = phase.candidate().filter(|candidate| phase.weight(*candidate).is_zero());
-        let goes = |one: &Producer, candidate| match &one.sending {
-            Some(Sending { stage: Stage::Decided(color, ..), .. }) => *color == candidate,
-            _ => false,
-        };
-        zero.is_none_or(|candidate| {
-            self.queues.get(candidate).is_empty()
-                && self.producers.iter().all(|one| {
-                    one.follows.phase().weight(candidate).is_zero() && !goes(one, candidate)
-                })
-        })
+    fn is_drained(&self, color: Color) -> bool {
+        let revision = self.deployment.revision();
+        let settled = |one: &Producer| one.follows.revision() == revision && one.sending.is_none();
+        self.producers.iter().all(settled) && self.queues.get(color).is_empty()
     }
 
     fn follow(&mut self, producer: usize) {
@@ -244,9 +273,6 @@ impl Model {
     }
 
     fn send(&mut self, producer: usize, group: &'static str) {
-        if !self.is_told_apart(producer) {
-            return;
-        }
         let Self { has_barrier, producers, markers, numbers, .. } = self;
         let settled = |revision: Revision| {
             let lags = |one: &Producer| match &one.sending {
@@ -270,10 +296,11 @@ impl Model {
         let revision = follows.revision();
         match &now.stage {
             Stage::Begun => {
-                let (color, after) = sides.side(Some(follows), now.group, Instant::now(), || {
-                    *markers += 1;
-                    markers.to_string()
-                });
+                let (color, after) =
+                    sides.side(Some(known(follows)), now.group, Instant::now(), || {
+                        *markers += 1;
+                        markers.to_string()
+                    });
                 now.stage = match after {
                     Some(marker) if !marker.sent.initialized() => {
                         Stage::Waiting(color, marker, revision)
@@ -304,7 +331,7 @@ impl Model {
         let phase = self.deployment.phase();
         let is_closed = phase.candidate() == Some(color)
             && phase.weight(color).is_zero()
-            && !self.candidate_has_served;
+            && self.deployment.reached() == Some(Share::ZERO);
         if is_closed {
             return false;
         }
@@ -331,7 +358,6 @@ impl Model {
     fn end(&mut self) {
         if self.deployment.phase().candidate().is_some() {
             self.deployment = shift(&self.deployment, 500);
-            self.candidate_has_served = true;
         }
         for producer in 0..self.producers.len() {
             self.producers[producer].follows = self.deployment.clone();
