@@ -81,6 +81,14 @@ impl IdempotencyConfig {
 /// deadline, is like a crash: the claim stays until it has run out. So what ends handlers early
 /// belongs within: `once.layer(Timeout::new(dispatch, …))`.
 ///
+/// A consumer that drops a handler at its deadline shows the message to others at once. The next one
+/// finds the claim and hides the message for what is left of it: its
+/// [`in_progress`](IdempotencyConfig::in_progress) less the time since the handler began, rounded up
+/// to seconds. That is one receive and a wait of 15 min at most by default; in the last receive of
+/// the queue's redrive policy it is parked instead, though nobody has handled it. The claim is not
+/// given back for it, as the other consumer would mostly have looked by then. Let stops take longer
+/// than handlers do, or `in_progress` be little longer than the slowest of them.
+///
 /// It narrows the window of at-least-once, and does not close it: a process that dies after the
 /// work and before the record is repeated once the claim has run out. Where that must not be, the
 /// work and its mark belong into one transaction of the handler's own store.

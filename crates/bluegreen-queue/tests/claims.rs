@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bluegreen_core::{ContractVersion, Share};
+use bluegreen_core::{ContractVersion, Share, Stop};
 use bluegreen_local::{Calls, Fault, Rule, Service as Aws};
 use bluegreen_queue::{
-    Bodies, Context, Dispatch, Envelope, HandlerError, IdempotencyConfig, Outcome, UnknownPolicy,
+    Bodies, Consumer, ConsumerConfig, Context, Dispatch, Envelope, HandlerError, IdempotencyConfig,
+    Outcome, Subscription, UnknownPolicy,
 };
 use tokio::sync::Semaphore;
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
 
 use crate::idempotent::{handle, layer, table};
-use crate::shop::{Log, Shop, on, seconds, until};
+use crate::shop::{Blue, Log, Shop, following, on, seconds, until};
 
 /// Writes each message down by its type and payload, whatever it is.
 fn any(log: &Log) -> Dispatch {
@@ -233,6 +234,44 @@ async fn a_claim_holds_for_all_of_its_time_wherever_in_a_second_it_begins() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let found = handle(&service, "a").await.unwrap();
     assert!(matches!(found, Outcome::RetryAfter(_)), "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_dropped_at_a_stop_waits_for_what_is_left_of_its_claim() {
+    let (shop, log) = (Shop::open().await, Log::default());
+    table(&shop).await;
+    shop.put_orders(&shop.urls.blue, 1).await;
+    let seen = log.clone();
+    let service = layer(&shop).layer(on(UnknownPolicy::Park, move |_, context| {
+        seen.add(context.receive_count().to_string());
+        let is_first = seen.len() == 1;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            Ok(Outcome::Done)
+        }
+    }));
+    let consume = || {
+        let own = Subscription::own(&shop.separate(), Blue, &shop.dead);
+        let (client, config) = (shop.world.sqs_as("blue"), ConsumerConfig::default());
+        let (handle, consumer) =
+            Consumer::new(client, own, following(None), service.clone(), config).unwrap();
+        let (stopper, stop) = Stop::new();
+        (handle, stopper, tokio::spawn(consumer.run(stop)))
+    };
+    let (_handle, stopper, driver) = consume();
+    log.reach(1).await;
+    let begun = tokio::time::Instant::now();
+    stopper.stop(Duration::from_secs(4));
+    assert_eq!(driver.await.unwrap().unwrap().released, 1);
+    let (handle, stopper, driver) = consume();
+    log.reach(2).await;
+    let waited = begun.elapsed();
+    assert!((59..=63).contains(&waited.as_secs()), "its claim is for a minute: {waited:?}");
+    until(|| handle.report().handled == 1).await;
+    stopper.stop(Duration::from_secs(4));
+    assert_eq!((driver.await.unwrap().unwrap().retried, log.lines()[1].as_str()), (1, "3"));
 }
 
 /// What a life full of accidents has seen.
