@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Commit,
     /// Give a shift up, once its target serves 0 %
     Abandon,
+    /// Say that all that the latest shift has left, in queues say, is finished
+    Drained,
     /// Wait until every living process follows the latest revision
     Wait {
         /// How many seconds at most

@@ -41,6 +41,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         }
         Command::Commit => change::apply(&store, &key, |now| now.commit(), output).await,
         Command::Abandon => change::apply(&store, &key, |now| now.abandon(), output).await,
+        Command::Drained => change::apply(&store, &key, |now| now.drained(), output).await,
         Command::Status => status::show(&store, &key, output).await,
         Command::Wait { timeout } => wait::wait(&store, &key, timeout, output).await,
         Command::Watch => watch::watch(&store, &key, output).await,

@@ -1,7 +1,9 @@
 use std::time::SystemTime;
 
 use bluegreen::state::AnyStore;
-use bluegreen::{Clock, Color, Deployment, Member, Revision, ServiceKey, Store as _, UpdateError};
+use bluegreen::{
+    Clock, Color, Deployment, Member, Revision, ServiceKey, Share, Store as _, UpdateError,
+};
 use serde_json::{Value, json};
 
 use crate::output::Output;
@@ -53,6 +55,7 @@ pub(crate) fn json(deployment: &Deployment) -> Value {
         "phase": phase.to_string(),
         "revision": deployment.revision(),
         "epoch": deployment.epoch(),
+        "reached_per_mille": deployment.reached().map(Share::as_per_mille),
         "blue": color(Color::Blue),
         "green": color(Color::Green),
     })

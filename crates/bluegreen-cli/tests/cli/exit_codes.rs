@@ -18,6 +18,9 @@ fn what_the_deployment_does_not_allow_is_refused_with_1_and_changes_nothing() {
     let error = fails(bluegreen(dir.path()), "init --color green --release 2", 1);
     assert_eq!(error, "bluegreen: there is a deployment: orders: only blue, revision 1\n");
     assert!(succeeds(bluegreen(dir.path()), "status").contains("only blue, revision 1"));
+    succeeds(bluegreen(dir.path()), "begin --to green --release 2");
+    let error = fails(bluegreen(dir.path()), "drained", 1);
+    assert!(error.contains("call a color drained amid a shift"), "{error}");
 }
 
 #[test]

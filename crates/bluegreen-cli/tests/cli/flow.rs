@@ -15,12 +15,13 @@ fn a_release_goes_over_and_the_next_one_is_given_up() {
         ("shift 50%", "orders: shift to blue at 50 %, revision 7\n"),
         ("shift 0", "orders: shift to blue at 0 %, revision 8\n"),
         ("abandon", "orders: only green, revision 9\n"),
+        ("drained", "orders: only green, revision 10\n"),
     ] {
         assert_eq!(succeeds(bluegreen(dir.path()), line), printed, "{line}");
     }
     let status = succeeds(bluegreen(dir.path()), "status");
     let expected = "\
-orders: only green, revision 9, epoch 0
+orders: only green, revision 10, epoch 0
 
 COLOR  ROLE    RELEASE  WEIGHT
 blue   idle    3        0 %
@@ -43,6 +44,7 @@ fn with_json_each_result_is_an_object() {
         "phase": "shift to blue at 0.5 %",
         "revision": 3,
         "epoch": 0,
+        "reached_per_mille": 5,
         "blue": { "release": "r2", "role": "candidate", "weight_per_mille": 5 },
         "green": { "release": "r1", "role": "stable", "weight_per_mille": 995 },
     });
