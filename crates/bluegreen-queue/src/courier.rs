@@ -44,7 +44,8 @@ impl Posted {
 ///
 /// A message that SQS refuses within a call is tried again, by itself, until the producer's
 /// `call_timeout` is over. In FIFO queues the messages of one key go one after another, each after
-/// the one before was accepted; those of different keys share calls. One whose turn has not come
+/// the one before was accepted or its sender told that it failed: who needs an order in spite of
+/// failures awaits each send. Those of different keys share calls. A message whose turn has not come
 /// within that time, or for which nobody waits any more, is not sent.
 #[derive(Debug)]
 #[must_use = "nothing is sent until it runs"]
@@ -242,9 +243,10 @@ impl Courier {
 
     /// Tells who still waits; the calls under way may yet arrive.
     fn give_up(&mut self) {
-        let left: usize = self.outboxes.values().map(Outbox::len).sum();
-        self.report.failed += number(left) + self.under_way;
-        for posted in self.outboxes.values_mut().flat_map(Outbox::empty) {
+        self.report.failed += self.under_way;
+        let posts = std::iter::from_fn(|| self.posts.try_recv().ok());
+        for posted in self.outboxes.values_mut().flat_map(Outbox::empty).chain(posts) {
+            self.report.failed += 1;
             let _unheard = posted.answer.send(Err(SendError::Stopped));
         }
     }

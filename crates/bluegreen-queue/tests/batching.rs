@@ -195,6 +195,21 @@ async fn what_is_posted_before_a_stop_is_sent_and_everybody_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_a_stop_without_any_time_whatever_was_posted_is_told_and_counted() {
+    let shop = Shop::open().await;
+    let (producer, courier) = batching(&shop, shop.separate(), ProducerConfig::default());
+    let (stopper, stop) = Stop::new();
+    let orders: Vec<_> = (0..30).map(|n| an(n.to_string())).collect();
+    let sends = join_all(orders.iter().map(|order| producer.send(order, "k")));
+    let (sent, report) = tokio::join!(sends, async {
+        stopper.stop(Duration::ZERO);
+        courier.run(stop).await.unwrap()
+    });
+    assert!(sent.iter().all(|sent| matches!(sent, Err(SendError::Stopped))), "{sent:?}");
+    assert_eq!((report.calls, report.sent, report.failed), (0, 0, 30));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_too_long_for_its_turn_is_never_sent_after_its_sender_was_told() {
     let shop = Shop::with(".fifo").await;
     let (producer, courier) = batching(&shop, shop.shared(), ProducerConfig::default());
