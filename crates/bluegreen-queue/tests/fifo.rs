@@ -6,14 +6,14 @@ use std::time::Duration;
 use bluegreen_core::Stop;
 use bluegreen_local::{Calls, Fault, Rule, Service};
 use bluegreen_queue::{
-    Consumer, ConsumerConfig, Outcome, Producer, ProducerConfig, Queues, SendError, Subscription,
-    UnknownPolicy,
+    Consumer, ConsumerConfig, HandOver, Outcome, Producer, ProducerConfig, Queues, SendError,
+    Subscription, UnknownPolicy,
 };
 use serde_json::json;
 
 use crate::gates::{live, share};
 use crate::partly_failing::{Failing, PartlyFailing, client};
-use crate::shop::{Blue, Green, Log, Order, Shop, following, on, seconds, until};
+use crate::shop::{Blue, Green, Log, Order, Shop, following, on, order, seconds, until};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -310,6 +310,33 @@ async fn after_a_stall_nothing_is_begun_whose_lease_has_ended_meanwhile() {
     assert_eq!(log.lines(), ["0 1", "0 2", "1 2", "2 2"]);
     let report = running.stop(SOON).await;
     assert_eq!((report.handled, report.lost_leases), (4, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stall_nothing_that_was_kept_is_begun_whose_lease_has_ended_meanwhile() {
+    let (shop, log) = (Shop::with(".fifo").await, Log::default());
+    let asks = std::sync::atomic::AtomicU32::new(0);
+    let hand_over = HandOver::new(
+        |_| std::future::ready(Ok(())),
+        move |_| {
+            if asks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                stall(Duration::from_secs(40));
+            }
+            std::future::ready(Ok(true))
+        },
+    );
+    let body = order("a").replacen('{', r#"{"bluegreen-after":"a marker","#, 1);
+    shop.put_group(&shop.urls.blue, "group", &body).await;
+    let seen = log.clone();
+    let dispatch = on(UnknownPolicy::Park, move |order, context| {
+        seen.add(format!("{} {}", order.order, context.receive_count()));
+        std::future::ready(Ok(Outcome::Done))
+    });
+    let running = shop.blue(dispatch, ConsumerConfig::default().with_hand_over(hand_over));
+    log.reach(1).await;
+    seconds(100).await;
+    running.stop(SOON).await;
+    assert_eq!(log.lines(), ["a 2"]);
 }
 
 /// 2,000 here; set `BLUEGREEN_FIFO_MESSAGES` for more.

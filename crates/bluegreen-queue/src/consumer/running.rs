@@ -135,8 +135,9 @@ where
     pub(super) async fn run(mut self) -> Result<ConsumerReport, ConsumerError> {
         loop {
             let now = Instant::now();
-            self.poll(now);
+            // First, as what is begun must not have lost its lease unseen.
             self.heartbeat(now);
+            self.poll(now);
             self.flush(now);
             if self.is_over(now) {
                 break;
