@@ -3,7 +3,6 @@
 
 mod backfill;
 mod calls;
-mod canned;
 mod contended;
 mod put;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: figures beside their peers, in one run on one machine.
 
+mod canned;
 mod cpu;
 mod figure;
 mod health;

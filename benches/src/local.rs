@@ -3,16 +3,11 @@
 
 use anyhow::Result;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bluegreen_local::World;
 
+use crate::canned;
 use crate::cpu;
 use crate::figure::{Figure, Printer};
 
@@ -28,7 +23,8 @@ async fn measure(printer: &Printer, rounds: usize) -> Result<()> {
     let world = World::new();
     let url = world.sqs().create_queue().queue_name("bench").send().await?;
     let url = url.queue_url().unwrap_or_default().to_owned();
-    let clients = [("floor", canned()), ("bluegreen", world.sqs())];
+    let clients =
+        [("floor", canned::sqs(|target, _| Some(answer(target)))), ("bluegreen", world.sqs())];
     let mut spent: [[Vec<f64>; 3]; 2] = Default::default();
     for _ in 0..rounds {
         // Side by side within a round, so that a drifting machine hits both.
@@ -88,48 +84,12 @@ async fn round(client: &Client, url: &str) -> Result<[f64; 3]> {
     Ok(spent)
 }
 
-/// A client whose every call is answered with the same ten messages' worth of text.
-fn canned() -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("bench", "secret", None, None, "bench"))
-        .http_client(Canned)
-        .build();
-    Client::from_conf(config)
-}
-
-#[derive(Clone, Debug)]
-struct Canned;
-
-impl HttpClient for Canned {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Canned {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let body = match target {
-            "AmazonSQS.ReceiveMessage" => receive_reply(),
-            "AmazonSQS.DeleteMessageBatch" => r#"{"Successful":[],"Failed":[]}"#.to_owned(),
-            _ => r#"{"MessageId":"0","MD5OfMessageBody":"edce6d2b0b3f9ac1ab7e5bbd6ff2b6a2"}"#
-                .to_owned(),
-        };
-        let reply = http::Response::builder()
-            .header("content-type", "application/x-amz-json-1.0")
-            .body(SdkBody::from(body))
-            .ok()
-            .and_then(|reply| HttpResponse::try_from(reply).ok());
-        match reply {
-            Some(reply) => HttpConnectorFuture::ready(Ok(reply)),
-            None => unreachable!("a constant reply is well formed"),
-        }
+/// What every call is answered with: the same ten messages' worth of text.
+fn answer(target: &str) -> SdkBody {
+    match target {
+        "AmazonSQS.ReceiveMessage" => receive_reply().into(),
+        "AmazonSQS.DeleteMessageBatch" => r#"{"Successful":[],"Failed":[]}"#.into(),
+        _ => r#"{"MessageId":"0","MD5OfMessageBody":"edce6d2b0b3f9ac1ab7e5bbd6ff2b6a2"}"#.into(),
     }
 }
 

@@ -4,14 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use tokio::time::Instant;
+
+use crate::canned;
 
 /// The article's envelope around an order of five items; nothing follows its end.
 const BODY: &str = r#"{\"version\":\"1.0\",\"type\":\"OrderPlaced\",\"payload\":{\"order\":\"4711\",\"items\":[{\"sku\":\"A-1\",\"count\":1,\"cents\":1999},{\"sku\":\"B-2\",\"count\":2,\"cents\":499},{\"sku\":\"C-3\",\"count\":1,\"cents\":12900},{\"sku\":\"D-4\",\"count\":7,\"cents\":150},{\"sku\":\"E-5\",\"count\":3,\"cents\":2500}]},\"timestamp\":\"2026-11-22T10:00:00Z\",\"id\":\"0123456789abcdef0123456789abcdef\",\"color\":\"blue\",\"revision\":7}"#;
@@ -60,13 +56,24 @@ impl Source {
     }
 
     pub(super) fn client(&self) -> Client {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("bench", "secret", None, None, "bench"))
-            .http_client(self.clone())
-            .build();
-        Client::from_conf(config)
+        let source = self.clone();
+        canned::sqs(move |target, body| source.answer(target, body))
+    }
+
+    /// Nothing where no messages are left: a long poll on an empty queue.
+    fn answer(&self, target: &str, body: &[u8]) -> Option<SdkBody> {
+        self.state.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = match target {
+            "AmazonSQS.ReceiveMessage" => self.receive()?.into(),
+            "AmazonSQS.ChangeMessageVisibilityBatch" => {
+                self.count_hide(body);
+                r#"{"Successful":[],"Failed":[]}"#.into()
+            }
+            "AmazonSQS.GetQueueAttributes" => r#"{"Attributes":{}}"#.into(),
+            _ => r#"{"Successful":[],"Failed":[]}"#.into(),
+        };
+        self.state.answered.store(nanoseconds(self.state.begun), Ordering::Relaxed);
+        Some(answer)
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -83,8 +90,7 @@ impl Source {
         self.state.hidden.load(Ordering::Relaxed)
     }
 
-    fn count_hide(&self, request: &HttpRequest) {
-        let body = request.body().bytes().unwrap_or_default();
+    fn count_hide(&self, body: &[u8]) {
         let entries = body.windows(ENTRY.len()).filter(|window| *window == ENTRY).count();
         self.state.hides.fetch_add(1, Ordering::Relaxed);
         self.state.hidden.fetch_add(u64::try_from(entries).unwrap_or_default(), Ordering::Relaxed);
@@ -115,44 +121,4 @@ const ENTRY: &[u8] = b"\"VisibilityTimeout\"";
 
 fn nanoseconds(begun: Instant) -> u64 {
     u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl HttpClient for Source {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Source {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.state.calls.fetch_add(1, Ordering::Relaxed);
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let body = match target {
-            "AmazonSQS.ReceiveMessage" => match self.receive() {
-                Some(body) => body,
-                // A long poll on an empty queue.
-                None => return HttpConnectorFuture::new(std::future::pending()),
-            },
-            "AmazonSQS.ChangeMessageVisibilityBatch" => {
-                self.count_hide(&request);
-                r#"{"Successful":[],"Failed":[]}"#.to_owned()
-            }
-            "AmazonSQS.GetQueueAttributes" => r#"{"Attributes":{}}"#.to_owned(),
-            _ => r#"{"Successful":[],"Failed":[]}"#.to_owned(),
-        };
-        self.state.answered.store(nanoseconds(self.state.begun), Ordering::Relaxed);
-        let reply = http::Response::builder()
-            .header("content-type", "application/x-amz-json-1.0")
-            .body(SdkBody::from(body))
-            .ok()
-            .and_then(|reply| HttpResponse::try_from(reply).ok());
-        match reply {
-            Some(reply) => HttpConnectorFuture::ready(Ok(reply)),
-            None => unreachable!("a constant reply is well formed"),
-        }
-    }
 }
