@@ -2,7 +2,7 @@ mod builder;
 mod unknown;
 mod upcast;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
@@ -22,8 +22,8 @@ use upcast::Convert;
 /// What a handler answers, sooner or later.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + Send>>;
 
-/// Takes the payload, as JSON text, and what is known beside it.
-type Handler = Arc<dyn Fn(&str, Context) -> Answer + Send + Sync>;
+/// Takes the payload as JSON text where upcasters have raised it, and the message as it was sent.
+type Handler = Arc<dyn Fn(Option<String>, Context) -> Answer + Send + Sync>;
 
 /// The handlers of a service by type and version of message. Cheap to clone.
 ///
@@ -70,7 +70,7 @@ pub struct Dispatch {
 
 struct Table {
     // By type, then by major version.
-    entries: HashMap<&'static str, HashMap<u16, Entry>>,
+    entries: BTreeMap<&'static str, BTreeMap<u16, Entry>>,
     unknown: UnknownPolicy,
 }
 
@@ -113,9 +113,8 @@ impl Dispatch {
         match versions.and_then(|versions| versions.get(&version.major())) {
             Some(entry) => entry.answer(context),
             None => {
-                let known = versions.into_iter().flat_map(HashMap::values);
-                let known: BTreeSet<_> = known.map(|entry| entry.version).collect();
-                let reason = unknown::reason(kind, version, known.into_iter());
+                let known = versions.into_iter().flat_map(BTreeMap::values);
+                let reason = unknown::reason(kind, version, known.map(|entry| entry.version));
                 self.table.unknown.answer(context, reason)
             }
         }
@@ -124,16 +123,14 @@ impl Dispatch {
 
 impl Entry {
     fn answer(&self, context: Context) -> Answer {
-        let known = context.clone();
-        let sent = known.envelope().payload();
         let mut raised: Option<String> = None;
         for step in &self.steps {
-            match step(raised.as_deref().unwrap_or(sent)) {
+            match step(raised.as_deref().unwrap_or(context.envelope().payload())) {
                 Ok(newer) => raised = Some(newer),
                 Err(reason) => return Box::pin(std::future::ready(Ok(Outcome::Park(reason)))),
             }
         }
-        (self.handler)(raised.as_deref().unwrap_or(sent), context)
+        (self.handler)(raised, context)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ impl DispatchBuilder {
         M: Message,
         Fut: Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
     {
-        let read = move |text: &str, context: Context| -> Answer {
-            match payload::<M>(text) {
+        let read = move |raised: Option<String>, context: Context| -> Answer {
+            match payload::<M>(raised.as_deref().unwrap_or(context.envelope().payload())) {
                 Ok(message) => Box::pin(handler(message, context)),
                 Err(reason) => Box::pin(std::future::ready(Ok(Outcome::Park(reason)))),
             }
@@ -64,7 +64,7 @@ impl DispatchBuilder {
     /// for unknown messages was chosen.
     pub fn build(self) -> Result<Dispatch, DispatchError> {
         let unknown = self.unknown.ok_or(DispatchError::NoPolicy)?;
-        let mut entries: HashMap<_, HashMap<u16, Entry>> = HashMap::new();
+        let mut entries: BTreeMap<_, BTreeMap<u16, Entry>> = BTreeMap::new();
         for ((kind, major), entry) in upcast::resolve(self.ways)? {
             entries.entry(kind).or_default().insert(major, entry);
         }
