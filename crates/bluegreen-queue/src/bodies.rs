@@ -165,10 +165,12 @@ fn is_plain(fields: &Fields<'_>) -> bool {
 /// have (`id`, `source`, `specversion`, `type`), it is a field like any other.
 fn is_cloud_event(fields: &Fields<'_>) -> bool {
     let says = |field: &str| fields.peek::<String>(field).is_some_and(|text| !text.is_empty());
-    let is_complete = fields.peek::<String>("specversion").as_deref() == Some("1.0")
-        && says("id")
-        && says("source");
-    fields.has("specversion") && (is_complete || !is_plain(fields))
+    let is_complete = || {
+        fields.peek::<String>("specversion").as_deref() == Some("1.0")
+            && says("id")
+            && says("source")
+    };
+    fields.has("specversion") && (is_complete() || !is_plain(fields))
 }
 
 fn time(fields: &mut Fields<'_>, field: &str) -> Option<Timestamp> {

@@ -14,9 +14,10 @@ const FEW: usize = 16;
 /// The fields of an object as raw JSON, borrowed from its text. Each may appear once: of two
 /// versions, which is meant?
 ///
-/// Those that were taken leave their place empty; more than a few are sorted by name.
+/// Those that were taken are gone, so that what is left is soon gone through; more than a few are
+/// sorted by name.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, Option<&'a RawValue>)>);
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, EnvelopeError> {
@@ -25,11 +26,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn has(&self, field: &str) -> bool {
-        self.get(field).is_some()
+        self.place(field).is_some()
     }
 
     fn get(&self, field: &str) -> Option<&'a RawValue> {
-        self.0.get(self.place(field)?)?.1
+        Some(self.0.get(self.place(field)?)?.1)
     }
 
     fn place(&self, field: &str) -> Option<usize> {
@@ -41,7 +42,7 @@ impl<'a> Fields<'a> {
 
     fn take(&mut self, field: &str) -> Option<&'a RawValue> {
         let place = self.place(field)?;
-        self.0.get_mut(place)?.1.take()
+        Some(self.0.remove(place).1)
     }
 
     pub(crate) fn raw(&mut self, field: &'static str) -> Result<&'a RawValue, EnvelopeError> {
@@ -67,15 +68,17 @@ impl<'a> Fields<'a> {
 
     /// The value of a field when it has this form; else the field stays where it is.
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, field: &str) -> Option<T> {
-        let value = self.peek(field)?;
-        self.remove(field);
+        let place = self.place(field)?;
+        let value = serde_json::from_str(self.0.get(place)?.1.get()).ok()?;
+        self.0.remove(place);
         Some(value)
     }
 
     /// The text of a field when it is one; else the field stays where it is.
     pub(crate) fn optional_text(&mut self, field: &str) -> Option<Cow<'a, str>> {
-        let text = text(self.get(field)?).ok()?;
-        self.remove(field);
+        let place = self.place(field)?;
+        let text = text(self.0.get(place)?.1).ok()?;
+        self.0.remove(place);
         Some(text)
     }
 
@@ -135,7 +138,7 @@ impl Others {
 
 impl From<Fields<'_>> for Others {
     fn from(fields: Fields<'_>) -> Self {
-        let left = fields.0.into_iter().filter_map(|(field, value)| Some((field, value?)));
+        let left = fields.0.into_iter();
         Self(left.map(|(field, value)| (field.into_owned(), value.to_owned())).collect())
     }
 }
@@ -165,7 +168,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(FEW / 2);
                 while let Some((Name(field), value)) = map.next_entry::<Name<'de>, &RawValue>()? {
-                    fields.push((field, Some(value)));
+                    fields.push((field, value));
                 }
                 if fields.len() > FEW {
                     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
