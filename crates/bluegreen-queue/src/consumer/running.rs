@@ -262,15 +262,28 @@ where
 
     /// Takes in all that have ended: a turn of the loop costs as much as a short handler.
     fn ended_all(&mut self, first: Ended, now: Instant) {
-        let mut next = Some(first);
+        let (mut next, mut handled) = (Some(first), 0);
         while let Some(Ended { slot, group, finished }) = next {
-            match finished {
+            let count = match finished {
                 Some(finished) => self.finished(slot, group.as_deref(), finished, now),
-                None if self.is_cut() => self.release(slot, now),
-                None => self.panicked(slot, group.as_deref(), now),
+                None if self.is_cut() => {
+                    self.release(slot, now);
+                    None
+                }
+                None => {
+                    self.panicked(slot, group.as_deref(), now);
+                    None
+                }
+            };
+            match count {
+                Some(Count::Handled) => handled += 1,
+                Some(count) => self.worker.counters.one(count),
+                None => {}
             }
             next = self.handlers.try_ended();
         }
+        // Together: to add to a metric costs as much as all else here.
+        self.worker.counters.add(Count::Handled, handled);
     }
 
     /// Something panicked beside the handler, as an error that cannot be written: shown at once it
@@ -279,6 +292,8 @@ where
         tracing::error!(slot, "the handling of a message panicked");
         let settlement = Settlement::Hide(self.config.visibility);
         let failed = Finished { id: "".into(), count: Count::Failed, settlement };
-        self.finished(slot, group, failed, now);
+        if let Some(count) = self.finished(slot, group, failed, now) {
+            self.worker.counters.one(count);
+        }
     }
 }

@@ -64,19 +64,16 @@ where
     S: Service<Context, Response = Outcome, Error = HandlerError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    /// A handler has left its message.
+    /// A handler has left its message; answers what that counts as.
     pub(super) fn finished(
         &mut self,
         slot: Slot,
         group: Option<&str>,
         finished: Finished,
         now: Instant,
-    ) {
+    ) -> Option<Count> {
         let Finished { id, count, settlement } = finished;
-        let Some(ended) = self.leases.end(slot) else {
-            return;
-        };
-        self.worker.counters.one(count);
+        let ended = self.leases.end(slot)?;
         let (handle, until) = (ended.handle, ended.expires);
         match settlement {
             Settlement::Delete => {
@@ -97,6 +94,7 @@ where
             let comes_again = ended.was_lost || settlement != Settlement::Delete;
             self.go_on(group, comes_again, now);
         }
+        Some(count)
     }
 
     /// The next message of a FIFO group; none when this one, or the next itself, will come again
