@@ -24,13 +24,16 @@ impl Context {
     /// messages that come another way than through a consumer.
     #[must_use]
     pub fn new(message_id: impl Into<Arc<str>>, receive_count: u32, envelope: Envelope) -> Self {
-        let inner = Inner { message_id: message_id.into(), receive_count, envelope };
-        Self { inner: Arc::new(inner), lease: Lease::default() }
+        Self::leased(message_id.into(), receive_count, envelope, Lease::default())
     }
 
-    pub(crate) fn with_lease(mut self, lease: Lease) -> Self {
-        self.lease = lease;
-        self
+    pub(crate) fn leased(
+        message_id: Arc<str>,
+        receive_count: u32,
+        envelope: Envelope,
+        lease: Lease,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { message_id, receive_count, envelope }), lease }
     }
 
     /// SQS's identifier of the message. It stays the same on every receive, but a message that

@@ -30,6 +30,11 @@ pub(crate) struct Sqs {
     limit: Duration,
 }
 
+/// What a receive brought. Each message is read when its turn has come: a list of them all would be
+/// an allocation more, and too large for the allocator's fast path.
+#[derive(Debug)]
+pub(crate) struct Messages(Vec<Message>);
+
 /// A message as it was received.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -82,7 +87,7 @@ impl Sqs {
         most: u32,
         wait: Duration,
         visibility: u32,
-    ) -> Result<Vec<Received>, CallError> {
+    ) -> Result<Messages, CallError> {
         let call = self
             .client
             .receive_message()
@@ -95,7 +100,7 @@ impl Sqs {
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         let answer = within(self.limit.saturating_add(wait), Box::pin(call.send())).await?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+        Ok(Messages(answer.messages.unwrap_or_default()))
     }
 
     /// How many messages a queue has, as far as SQS tells.
@@ -205,6 +210,17 @@ impl Sqs {
         let sent = accepted.filter_map(|one| Some((one.id.parse().ok()?, one.message_id)));
         let refusals = answer.failed.iter().filter_map(Refusal::of).collect();
         Ok(SentBatch { sent: sent.collect(), refusals })
+    }
+}
+
+impl Messages {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// They themselves, but those with which nothing can be done.
+    pub(crate) fn read(self) -> impl Iterator<Item = Received> {
+        self.0.into_iter().filter_map(received)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -28,18 +29,29 @@ pub(super) struct Ended {
     pub(super) finished: Option<Finished>,
 }
 
+/// A handler at work. Of its fields the future is dropped first, then its end is told.
+///
+/// No async block: that would keep the future twice, before its first poll and since.
+struct Handling<F> {
+    // In a box of its own, as one allocation of both would be slower.
+    future: Pin<Box<F>>,
+    teller: Teller,
+}
+
+impl<F: Future<Output = Finished>> Future for Handling<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        self.future.as_mut().poll(task).map(|finished| self.teller.finished = Some(finished))
+    }
+}
+
 /// Tells the end of a handler, however it comes.
 struct Teller {
     slot: Slot,
     group: Option<Arc<str>>,
     finished: Option<Finished>,
     ended: UnboundedSender<Ended>,
-}
-
-impl Teller {
-    fn done(&mut self, finished: Finished) {
-        self.finished = Some(finished);
-    }
 }
 
 impl Drop for Teller {
@@ -62,13 +74,8 @@ impl Handlers {
         group: Option<Arc<str>>,
         handling: impl Future<Output = Finished> + Send + 'static,
     ) {
-        let mut teller = Teller { slot, group, finished: None, ended: self.ended.clone() };
-        // In a box of its own, as one allocation of both would be too large for the allocator's
-        // fast path.
-        let task = tokio::spawn(Box::pin(async move {
-            let finished = handling.await;
-            teller.done(finished);
-        }));
+        let teller = Teller { slot, group, finished: None, ended: self.ended.clone() };
+        let task = tokio::spawn(Handling { future: Box::pin(handling), teller });
         self.tasks.insert(slot, task);
     }
 
@@ -139,6 +146,31 @@ mod tests {
         handlers.abort_all();
         let ended = poll_fn(|task| handlers.poll_ended(task)).await;
         assert_eq!((ended.slot, ended.finished.is_none()), (1, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_told_after_what_the_future_held_is_gone() {
+        struct Held(UnboundedSender<Ended>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                self.0.send(Ended { slot: 0, group: None, finished: None }).unwrap();
+            }
+        }
+        let mut handlers = Handlers::new();
+        for is_begun in [false, true] {
+            let held = Held(handlers.ended.clone());
+            handlers.spawn(1, None, async move {
+                let _held = held;
+                pending().await
+            });
+            if is_begun {
+                tokio::task::yield_now().await;
+            }
+            handlers.abort_all();
+            let first = poll_fn(|task| handlers.poll_ended(task)).await;
+            let second = poll_fn(|task| handlers.poll_ended(task)).await;
+            assert_eq!((first.slot, second.slot), (0, 1), "begun: {is_begun}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::decision::{Decision, Facts, Rules};
 use super::report::{Count, Counters};
+use crate::claim_check::Claim;
 use crate::context::Lease;
 use crate::envelope::cloud_event;
 use crate::envelope::text::AFTER;
@@ -101,32 +102,31 @@ impl Worker {
     }
 
     /// Hands one message to the service and does what its answer asks for, up to the last step in
-    /// the message's own queue. Panics of the service end here.
+    /// the message's own queue. Panics of the service end here. What it takes by reference would
+    /// otherwise be in its future twice.
     pub(super) async fn process<S>(
-        self: Arc<Self>,
+        &self,
         service: S,
-        message: Received,
-        lease: Lease,
+        message: &Received,
+        lease: &Lease,
         entropy: u64,
     ) -> Finished
     where
         S: Service<Context, Response = Outcome, Error = HandlerError>,
     {
-        if let Some(marker) = self.left(&message) {
+        if let Some(marker) = self.left(message) {
             let (count, settlement) =
-                Box::pin(self.write_down(marker, &message, &lease, entropy)).await;
-            return Finished { id: message.id, count, settlement };
+                Box::pin(self.write_down(marker, message, lease, entropy)).await;
+            return Finished { id: Arc::clone(&message.id), count, settlement };
         }
         let answer = match self.bodies.read(&message.body, message.sent) {
-            // Boxed, as few messages need it: what follows would be part of every task.
-            Ok(envelope) if envelope.claim().is_some() => {
-                Box::pin(self.answer_claimed(service, envelope, &message, &lease)).await
-            }
-            Ok(envelope) => {
-                let context =
-                    Context::new(Arc::clone(&message.id), message.receive_count, envelope);
-                answer(service, context.with_lease(lease.clone())).await
-            }
+            Ok(envelope) => match envelope.claim().cloned() {
+                None => answer(service, in_hand(message, envelope, lease)).await,
+                // Boxed, as few messages need it: what follows would be part of every task.
+                Some(claim) => {
+                    Box::pin(self.answer_claimed(service, envelope, claim, message, lease)).await
+                }
+            },
             Err(error) => Ok(Outcome::Park(told(&error))),
         };
         let (receive_count, passes) = (message.receive_count, message.attributes.passes());
@@ -150,13 +150,11 @@ impl Worker {
             }
             // Boxed: the SDK's calls would make the task of each message kilobytes larger.
             Decision::Park(reason) => {
-                Box::pin(self.send_away(&message, &lease, Some(&reason), facts, entropy)).await
+                Box::pin(self.send_away(message, lease, Some(&reason), facts, entropy)).await
             }
-            Decision::Pass => {
-                Box::pin(self.send_away(&message, &lease, None, facts, entropy)).await
-            }
+            Decision::Pass => Box::pin(self.send_away(message, lease, None, facts, entropy)).await,
         };
-        Finished { id: message.id, count, settlement }
+        Finished { id: Arc::clone(&message.id), count, settlement }
     }
 
     /// What the service answers to a message whose payload is kept elsewhere.
@@ -164,33 +162,31 @@ impl Worker {
         &self,
         service: S,
         envelope: Envelope,
+        claim: Claim,
         message: &Received,
         lease: &Lease,
     ) -> Result<Outcome, HandlerError>
     where
         S: Service<Context, Response = Outcome, Error = HandlerError>,
     {
-        match self.claimed(envelope).await? {
-            Ok(envelope) => {
-                let id = Arc::clone(&message.id);
-                let context = Context::new(id, message.receive_count, envelope);
-                answer(service, context.with_lease(lease.clone())).await
-            }
+        match self.claimed(envelope, &claim).await? {
+            Ok(envelope) => answer(service, in_hand(message, envelope, lease)).await,
             Err(reason) => Ok(Outcome::Park(reason)),
         }
     }
 
-    /// The envelope with its payload, wherever that is kept; or why it is poison.
-    async fn claimed(&self, envelope: Envelope) -> Result<Result<Envelope, String>, HandlerError> {
-        let Some(claim) = envelope.claim().cloned() else {
-            return Ok(Ok(envelope));
-        };
+    /// The envelope with the payload that is kept elsewhere; or why it is poison.
+    async fn claimed(
+        &self,
+        envelope: Envelope,
+        claim: &Claim,
+    ) -> Result<Result<Envelope, String>, HandlerError> {
         let Some(claims) = &self.claim_check else {
             return Ok(
                 Err("its payload is kept elsewhere, and there is no claim check".to_owned()),
             );
         };
-        let payload = claims.get(&claim).await?;
+        let payload = claims.get(claim).await?;
         Ok(payload.and_then(|payload| envelope.with_payload(&payload).map_err(|e| told(&e))))
     }
 
@@ -351,6 +347,11 @@ fn with_reason(message: &Received, reason: &str) -> (String, Attributes) {
     let wrapped = Parked::wrap(&message.body, reason, &message.id, message.sent)
         .filter(|wrapped| attributes.leave_room_for(wrapped.len()));
     (wrapped.unwrap_or_else(|| message.body.clone()), attributes.clone())
+}
+
+/// What the handler of a message knows of it.
+fn in_hand(message: &Received, envelope: Envelope, lease: &Lease) -> Context {
+    Context::leased(Arc::clone(&message.id), message.receive_count, envelope, lease.clone())
 }
 
 async fn answer<S>(mut service: S, context: Context) -> Result<Outcome, HandlerError>

@@ -14,7 +14,7 @@ use super::report::Count;
 use super::running::{Running, Waiting};
 use crate::allowance::{Allowance, allowance};
 use crate::queues::is_fifo;
-use crate::sqs::{BATCH, CallError, Received};
+use crate::sqs::{BATCH, CallError, Messages};
 use crate::{ConsumerConfig, Context, Flow, HandlerError, Outcome};
 
 /// The pause after an empty receive that did not wait.
@@ -62,7 +62,7 @@ struct Poll {
 }
 
 /// The answer of a receive, by its number; none, where it was given up.
-pub(super) type Polled = (u64, Result<Result<Vec<Received>, CallError>, Aborted>);
+pub(super) type Polled = (u64, Result<Result<Messages, CallError>, Aborted>);
 
 type Answer = Pin<Box<dyn Future<Output = Polled> + Send>>;
 
@@ -267,7 +267,7 @@ where
                     true => (receiver.parallel + 1).min(self.config.max_receives),
                     false => 1,
                 };
-                if messages.is_empty() && !poll.waits {
+                if messages.len() == 0 && !poll.waits {
                     receiver.not_before = now + SHORT_POLL_PAUSE;
                 }
                 self.take(messages, now);
@@ -296,10 +296,10 @@ where
     }
 
     /// Starts what there is room for and releases the rest: the gate may have moved meanwhile.
-    fn take(&mut self, messages: Vec<Received>, now: Instant) {
+    fn take(&mut self, messages: Messages, now: Instant) {
         self.worker.counters.add(Count::Received, u64::try_from(messages.len()).unwrap_or(0));
         let allowed = self.allow(now).permits;
-        for mut message in messages {
+        for mut message in messages.read() {
             let slot = self.next_slot;
             self.next_slot += 1;
             let lease = self.leases.begin(slot, std::mem::take(&mut message.handle), now);
@@ -326,7 +326,8 @@ where
         let (worker, service) = (Arc::clone(&self.worker), self.service.clone());
         let entropy = self.random.u64(..);
         let group = message.group.clone();
-        self.handlers.spawn(slot, group, worker.process(service, message, lease, entropy));
+        let handling = async move { worker.process(service, &message, &lease, entropy).await };
+        self.handlers.spawn(slot, group, handling);
     }
 }
 
