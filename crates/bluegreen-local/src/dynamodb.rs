@@ -2,10 +2,9 @@
 //! authors against AWS.
 //!
 //! What differs from AWS, besides speed and throttling: items whose time to live has passed stay
-//! until [`DynamoDb::sweep_expired`]; a client request token is remembered by the machine's clock,
-//! whatever the clock of the world says; reads are always consistent; every index is
-//! up to date at once.
+//! until [`DynamoDb::sweep_expired`]; reads are always consistent; every index is up to date at once.
 
+mod tokens;
 mod transaction_size;
 
 use std::fmt;
@@ -14,17 +13,20 @@ use std::time::UNIX_EPOCH;
 
 use bluegreen_core::Clock;
 use bytes::Bytes;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokens::Tokens;
 
 /// The tables of a world. Clones share them.
 #[derive(Clone)]
 pub struct DynamoDb {
     /// Why there is no database, where memory for it could not be had: every call says so.
     database: Result<Database, Arc<str>>,
+    tokens: Tokens,
 }
 
 impl fmt::Debug for DynamoDb {
@@ -36,7 +38,8 @@ impl fmt::Debug for DynamoDb {
 impl DynamoDb {
     pub(crate) fn new(clock: Clock) -> Self {
         let database = Database::memory_with_clock(Arc::new(WorldClock(clock)));
-        Self { database: database.map_err(|error| Arc::from(error.to_string())) }
+        let database = database.map_err(|error| Arc::from(error.to_string()));
+        Self { database, tokens: Tokens::new(clock) }
     }
 
     /// Deletes the items whose time to live has passed by the clock of the world; how many there
@@ -57,8 +60,10 @@ impl DynamoDb {
         let outcome = match (&self.database, std::str::from_utf8(request.body())) {
             (Err(error), _) => Err(DynoxideError::InternalServerError(error.to_string())),
             (_, Err(error)) => Err(DynoxideError::SerializationException(error.to_string())),
-            (Ok(database), Ok(body)) if is_deep(body) => run_deep(database, operation, body),
-            (Ok(database), Ok(body)) => run(database, operation, body),
+            (Ok(database), Ok(body)) if is_deep(body) => {
+                run_deep(database, &self.tokens, operation, body)
+            }
+            (Ok(database), Ok(body)) => run(database, &self.tokens, operation, body),
         };
         match outcome {
             Ok(body) => respond(StatusCode::OK, body),
@@ -80,11 +85,20 @@ macro_rules! operations {
     };
 }
 
-fn run(database: &Database, operation: &str, body: &str) -> Result<String, DynoxideError> {
+fn run(
+    database: &Database,
+    tokens: &Tokens,
+    operation: &str,
+    body: &str,
+) -> Result<String, DynoxideError> {
     if operation == "TransactWriteItems" {
-        return call(operation, body, |request| {
+        return call(operation, body, |mut request: TransactWriteItemsRequest| {
             transaction_size::check(database, &request)?;
-            database.transact_write_items(request)
+            let token = request.client_request_token.take();
+            request.client_request_token = token.as_deref().map(|token| tokens.name(token));
+            let answer = database.transact_write_items(request)?;
+            token.iter().for_each(|token| tokens.completed(token));
+            Ok(answer)
         });
     }
     operations!(database, operation, body, {
@@ -118,11 +132,16 @@ fn is_deep(body: &str) -> bool {
 }
 
 /// The same on a thread with more stack, which the caller's thread waits for.
-fn run_deep(database: &Database, operation: &str, body: &str) -> Result<String, DynoxideError> {
+fn run_deep(
+    database: &Database,
+    tokens: &Tokens,
+    operation: &str,
+    body: &str,
+) -> Result<String, DynoxideError> {
     const STACK: usize = 64 << 20;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, || run(database, operation, body));
+        let thread = thread.spawn_scoped(scope, || run(database, tokens, operation, body));
         let failed = |error: &str| Err(DynoxideError::InternalServerError(error.to_owned()));
         match thread.map(|thread| thread.join()) {
             Ok(Ok(answer)) => answer,

@@ -1,6 +1,7 @@
 //! The conformance suite for DynamoDB: what this workspace relies on, from AWS's documentation.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -543,6 +544,28 @@ async fn dynamodb_a_repeated_transaction_token_is_applied_once() {
     assert!(error.is_idempotent_parameter_mismatch_exception(), "{error:?}");
 }
 
+/// In our own world only: an emulator's clock is not ours to move.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_token_is_remembered_for_ten_minutes_of_the_worlds_clock() {
+    let client = world().dynamodb();
+    let name = table(&client).await;
+    let add = |token: &str| {
+        let update = Update::builder().table_name(&name).key("id", s("a"));
+        let update =
+            update.update_expression("ADD v :one").expression_attribute_values(":one", n(1));
+        let item = TransactWriteItem::builder().update(update.build().unwrap()).build();
+        client.transact_write_items().client_request_token(token).transact_items(item).send()
+    };
+    let token = unique("token");
+    for (minutes, applied) in [(0, 1), (9, 1), (2, 2), (9, 2), (2, 3)] {
+        tokio::time::advance(Duration::from_secs(minutes * 60)).await;
+        add(&token).await.unwrap();
+        assert_eq!(get(&client, &name, "a").await.unwrap()["v"], n(applied), "after {minutes}");
+    }
+    add(&"t".repeat(36)).await.unwrap();
+    assert!(add(&"t".repeat(37)).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn dynamodb_a_batch_has_at_most_25_writes() {
     let client = dynamodb();
@@ -685,7 +708,7 @@ async fn expired_items_go_when_swept() {
     set.time_to_live_specification(expiry.build().unwrap()).send().await.unwrap();
     put(&client, &name, &[("id", s("a")), ("expires", n(1_790_000_100))]).await;
     assert_eq!(world.dynamodb_service().sweep_expired(), 0);
-    tokio::time::sleep(std::time::Duration::from_secs(200)).await;
+    tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(world.dynamodb_service().sweep_expired(), 1);
     assert_eq!(get(&client, &name, "a").await, None);
 }
@@ -699,5 +722,5 @@ async fn a_write_passes_no_time_under_a_paused_clock() {
     let name = table(&client).await;
     let started = tokio::time::Instant::now();
     put(&client, &name, &[("id", s("a"))]).await;
-    assert_eq!(started.elapsed(), std::time::Duration::ZERO);
+    assert_eq!(started.elapsed(), Duration::ZERO);
 }
