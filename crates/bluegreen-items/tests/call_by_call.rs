@@ -53,7 +53,16 @@ enum Act {
     Modify,
     Upsert,
     Delete,
+    /// Deletes the item and creates it anew, so that its version is one that it had before.
+    Replace,
     Transaction,
+}
+
+impl Act {
+    /// Whether it is for the item that was read before, and for no other life of it.
+    const fn is_of_one_life(self) -> bool {
+        matches!(self, Self::Save | Self::Delete | Self::Transaction)
+    }
 }
 
 /// The item in the eyes of those who log.
@@ -152,6 +161,7 @@ async fn run(table: Table, act: Act, number: u32, read: Option<Versioned<Log>>) 
         Act::Modify => table.modify(&key(), push).await.map(drop),
         Act::Upsert => table.upsert(key(), Note { note: Some(number) }).await.map(drop),
         Act::Update => table.update(&key(), Update::new().append("log", &[number])).await,
+        Act::Replace => replace(&table, number).await,
         Act::Save | Act::Delete | Act::Transaction => {
             let Some(mut item) = read else { return Outcome::Refused };
             if act != Act::Delete {
@@ -176,6 +186,13 @@ async fn run(table: Table, act: Act, number: u32, read: Option<Versioned<Log>>) 
         Err(ItemError::Throttled { .. } | ItemError::Unavailable { .. }) => Outcome::Refused,
         Err(error) => panic!("{error:?}"),
     }
+}
+
+async fn replace(table: &Table, number: u32) -> Result<(), ItemError> {
+    if let Some(mut item) = table.get::<Log>(&key()).await? {
+        table.delete(&mut item).await?;
+    }
+    table.create(key(), Log { log: vec![number] }).await.map(drop)
 }
 
 /// As a user repeats what may be repeated, the whole transaction included; nothing when it still
@@ -415,6 +432,10 @@ async fn play(schedule: Vec<(bool, Fate)>, acts: Vec<Act>) {
             told.push(writer.told(Outcome::Crashed));
         }
         let after = raw_by(&client).await;
+        if before != after && writer.act.0.is_of_one_life() {
+            let changed = before.as_ref().map(life).unwrap_or_default();
+            assert_eq!(changed, writer.life, "{:?} struck a life that it had not read", writer.act);
+        }
         history.see(before.as_ref(), after.as_ref());
         before = after;
     }
@@ -458,6 +479,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Modify),
         2 => Just(Act::Upsert),
         2 => Just(Act::Delete),
+        2 => Just(Act::Replace),
         2 => Just(Act::Transaction),
     ]
 }
