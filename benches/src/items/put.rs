@@ -37,9 +37,7 @@ const ITEM: &str = r#"{"Item":{"PK":{"S":"ORDER#1"},"SK":{"S":"META"},"Version":
 "SchemaVersion":{"N":"1"},"CreatedAt":{"S":"2026-11-22T10:00:00Z"},
 "ModifiedAt":{"S":"2026-11-22T10:00:00Z"},"EnvironmentID":{"S":"blue"},
 "IncarnationID":{"B":"AAAAAAAAAAAAAAAA"},
-"WriteIDs":{"L":[{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"},
-{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"},
-{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"},{"B":"AAAAAAAAAAAAAAAA"}]},
+"WriteIDs":{"B":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
 "Data":{"M":{"customer":{"S":"CUSTOMER#3"},"total":{"N":"12000"},"note":{"S":"leave at the door"},
 "lines":{"L":[{"M":{"article":{"S":"A-1"},"count":{"N":"2"}}},
 {"M":{"article":{"S":"B-7"},"count":{"N":"1"}}}]}}}}}"#;

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 pub use config::{BackfillConfig, Writing};
 pub use progress::{BackfillFailure, BackfillHandle, EarlierFailure, Progress};
 
+use crate::dynamo::Facts;
 use crate::{ConfigError, ItemError, Table, TableConfig};
 use checkpoint::{Checkpoint, Memory};
 use progress::Counts;
@@ -37,12 +38,13 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The [gate](crate::WriteGate) must let the version be written; where it does not, or no longer,
 /// the run ends with [`ItemError::Held`], at once. A dry run does not ask it.
 ///
-/// A checkpoint is good for one revision of the deployment: under another one a release that was
-/// asked back may have written items of the old version where the scan has been. So the table is
-/// gone through again when the revision is another at the next run, or changes during one, and after
-/// the gate has ended one. What has the version is then read and not written. Without a gate nobody
-/// tells, nor of an old process that ran between two runs and under the same revision: give the next
-/// run another checkpoint then.
+/// A checkpoint is good for one table, until it is deleted (told by its id, which needs the
+/// permission `dynamodb:DescribeTable`), and for one revision of the deployment: under another one
+/// a release that was asked back may have written items of the old version where the scan has been.
+/// So the table is gone through again when the revision is another at the next run, or changes
+/// during one, and after the gate has ended one. What has the version is then read and not written.
+/// Without a gate nobody tells, nor of an old process that ran between two runs and under the same
+/// revision: give the next run another checkpoint then.
 ///
 /// Its reads are strongly consistent, at twice the price of others, so that no item is missed which
 /// an old process wrote as its last; a dry run's are not. An item that cannot be migrated, because
@@ -168,21 +170,18 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Backfill<T> {
             return Err(held.into());
         }
         let target = table.config.schema.version();
-        let fresh = Checkpoint::new(&table, config.segments);
+        // An estimate is not worth a permission.
+        let facts = table.dynamo().facts().await.unwrap_or_else(|error| {
+            tracing::info!(%error, "the table's items cannot be counted");
+            Facts::default()
+        });
+        let fresh = Checkpoint::new(&table, config.segments).with_table_id(facts.id);
         let (memory, checkpoint) = match place {
             Some(place) => Memory::open(place, fresh).await?,
             None => (Memory::none(), fresh),
         };
-        let total = match table.dynamo().item_count().await {
-            Ok(total) => total,
-            // An estimate is not worth a permission.
-            Err(error) => {
-                tracing::info!(%error, "the table's items cannot be counted");
-                None
-            }
-        };
         let Checkpoint { scanned, migrated, failed, .. } = checkpoint;
-        counts.begin((scanned, migrated, failed), total);
+        counts.begin((scanned, migrated, failed), facts.items);
         let segments = u32::try_from(checkpoint.segments.len()).unwrap_or(u32::MAX);
         let earlier = checkpoint.failures.iter().map(EarlierFailure::from).collect();
         let memory = Mutex::new((memory, checkpoint));

@@ -38,7 +38,7 @@ pub struct TableConfig {
     /// How many writes of others may come between a write whose reply is lost and its repetition,
     /// so that it is still recognized. Default: 8; 1 to 100.
     ///
-    /// An item carries one mark of 13 bytes more than this, which count in its size.
+    /// An item carries one mark of 12 bytes more than this, which count in its size.
     pub remembered_writes: usize,
     /// The pauses of [`Table::modify`](crate::Table::modify) and its like between tries, with full
     /// jitter. Default: from 10 milliseconds to 1 second.
@@ -49,7 +49,8 @@ pub struct TableConfig {
     pub budget: Duration,
     /// How long one call may take, the SDK's own repetitions and pauses included: above zero, up to
     /// a day. Default: 10 seconds, in which the SDK's 3 or 4 tries have room. A write that is cut off
-    /// may have been applied.
+    /// may have been applied. A long time is no danger to one that goes by a client token: the SDK
+    /// repeats it no longer than the service remembers the token.
     pub call_timeout: Duration,
     /// When requested, nothing is tried again; at its deadline calls under way are cut off, and none
     /// is made any more. Default: never.

@@ -3,10 +3,10 @@
 mod bounds;
 mod transact;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -18,12 +18,11 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, KeysAndAttributes, ReturnConsume
 
 pub(crate) use transact::{Cancellation, Transacted};
 
-use crate::attempts::Attempts;
+use crate::attempts::{Call, Writing, watched};
 use crate::backfill::capacity::Capacity;
 use crate::expression::Expression;
 use crate::retry::{Classify, Counters, RetryClass};
-use crate::sends::Sends;
-use crate::write::Act;
+use crate::validity::Lapsed;
 use crate::{Attributes, ItemError, TableConfig, size};
 use bounds::Bounds;
 
@@ -56,6 +55,15 @@ pub(crate) struct Dynamo {
     counters: Arc<Counters>,
 }
 
+/// What the service says about a table.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// How many items it has, as the service counts now and then.
+    pub(crate) items: Option<u64>,
+    /// Another one for a table that was deleted and created anew.
+    pub(crate) id: Option<String>,
+}
+
 /// A page of a scan.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -66,9 +74,13 @@ pub(crate) struct Page {
     pub(crate) units: f64,
 }
 
+/// The SDK's futures are large and lie deep in each other, so they are moved and nested no further.
+type Sending<F> = Pin<Box<F>>;
+
 impl Dynamo {
-    pub(crate) fn new(client: Client, table: String, config: &TableConfig) -> Self {
+    pub(crate) fn new(client: &Client, table: String, config: &TableConfig) -> Self {
         let (bounds, counters) = (Bounds::of(config), Arc::default());
+        let client = watched(client);
         Self { client, table, meter: None, bounds, counters }
     }
 
@@ -77,12 +89,21 @@ impl Dynamo {
         &self.counters
     }
 
-    fn of_read(&self) -> Attempts {
-        Attempts::of_read(Arc::clone(&self.counters))
+    async fn read<O, E>(
+        &self,
+        sending: Sending<impl Future<Output = Result<O, SdkError<E>>>>,
+    ) -> Result<Result<O, SdkError<E>>, ItemError> {
+        let call = Call::of_read(Arc::clone(&self.counters));
+        self.bounds.within(call.make(sending)).await
     }
 
-    fn of_write(&self, sends: &Sends) -> Attempts {
-        Attempts::of_write(Arc::clone(&self.counters), sends.clone())
+    async fn write<O, E>(
+        &self,
+        writing: Writing,
+        sending: Sending<impl Future<Output = Result<O, SdkError<E>>>>,
+    ) -> Result<Result<O, SdkError<E>>, ItemError> {
+        let call = Call::of_write(Arc::clone(&self.counters), writing);
+        self.bounds.within(call.make(sending)).await
     }
 
     /// The same, and what its writes consume is noted.
@@ -90,13 +111,13 @@ impl Dynamo {
         Self { meter: Some(meter), ..self.clone() }
     }
 
-    /// How many items the table has, as the service counts now and then.
-    pub(crate) async fn item_count(&self) -> Result<Option<u64>, ItemError> {
+    /// What the service says about the table.
+    pub(crate) async fn facts(&self) -> Result<Facts, ItemError> {
         let call = self.client.describe_table().table_name(&self.table);
-        let answer =
-            self.bounds.within(call.customize().interceptor(self.of_read()).send()).await?;
-        let count = answer.map_err(failure)?.table.and_then(|table| table.item_count);
-        Ok(count.and_then(|count| u64::try_from(count).ok()))
+        let answer = self.read(Box::pin(call.send())).await?;
+        let table = answer.map_err(failure)?.table;
+        let (count, id) = table.map_or((None, None), |table| (table.item_count, table.table_id));
+        Ok(Facts { items: count.and_then(|count| u64::try_from(count).ok()), id })
     }
 
     /// A page of one segment of so many, after the item with the key `start`.
@@ -111,8 +132,7 @@ impl Dynamo {
         let call = call.segment(segment).total_segments(segments).limit(limit);
         let call = call.return_consumed_capacity(Total);
         let call = call.consistent_read(consistency == Consistency::Strong);
-        let call = call.customize().interceptor(self.of_read());
-        let answer = self.bounds.within(call.send()).await?.map_err(failure)?;
+        let answer = self.read(Box::pin(call.send())).await?.map_err(failure)?;
         let units = answer.consumed_capacity.and_then(|capacity| capacity.capacity_units);
         let items = answer.items.unwrap_or_default();
         Ok(Page { items, last: answer.last_evaluated_key, units: units.unwrap_or(1.0) })
@@ -146,8 +166,7 @@ impl Dynamo {
     ) -> Result<Option<Attributes>, ItemError> {
         let call = self.client.get_item().table_name(&self.table).set_key(Some(key));
         let call = call.consistent_read(consistency == Consistency::Strong);
-        let call = call.customize().interceptor(self.of_read());
-        let answer = self.bounds.within(call.send()).await?;
+        let answer = self.read(Box::pin(call.send())).await?;
         Ok(answer.map_err(failure)?.item)
     }
 
@@ -159,8 +178,7 @@ impl Dynamo {
         let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
         let wanted = wanted.build().map_err(unbuildable)?;
         let call = self.client.batch_get_item().request_items(&self.table, wanted);
-        let call = call.customize().interceptor(self.of_read());
-        let answer = self.bounds.within(call.send()).await?.map_err(failure)?;
+        let answer = self.read(Box::pin(call.send())).await?.map_err(failure)?;
         let found = answer.responses.unwrap_or_default().into_values().flatten().collect();
         let left = answer.unprocessed_keys.unwrap_or_default().into_values();
         Ok((found, left.flat_map(|left| left.keys).collect()))
@@ -170,7 +188,7 @@ impl Dynamo {
         &self,
         item: Attributes,
         expression: Expression,
-        (act, sends): (&Act, &Sends),
+        writing: Writing,
     ) -> Result<Answer, ItemError> {
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let call = call
@@ -179,13 +197,7 @@ impl Dynamo {
             .set_expression_attribute_values(some(expression.values))
             .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
-        let call = call.customize().interceptor(self.of_write(sends));
-        let call = match act {
-            // It would bring back what was deleted since an earlier send.
-            Act::Create => call.config_override(Config::builder().retry_classifier(sends.clone())),
-            Act::Update(_) => call,
-        };
-        let answer = self.bounds.within(call.send()).await?;
+        let answer = self.write(writing, Box::pin(call.send())).await?;
         self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
@@ -197,7 +209,7 @@ impl Dynamo {
         &self,
         key: Attributes,
         expression: Expression,
-        sends: &Sends,
+        writing: Writing,
     ) -> Result<Answer, ItemError> {
         let call = self.client.update_item().table_name(&self.table).set_key(Some(key));
         let call = call
@@ -207,8 +219,7 @@ impl Dynamo {
             .set_expression_attribute_values(some(expression.values))
             .set_return_consumed_capacity(self.wanted_capacity())
             .return_values_on_condition_check_failure(AllOld);
-        let call = call.customize().interceptor(self.of_write(sends));
-        let answer = self.bounds.within(call.send()).await?;
+        let answer = self.write(writing, Box::pin(call.send())).await?;
         self.note(answer.as_ref().ok().and_then(|answer| answer.consumed_capacity()));
         answered(answer, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
@@ -220,7 +231,7 @@ impl Dynamo {
         &self,
         key: Attributes,
         expression: Expression,
-        sends: &Sends,
+        writing: Writing,
     ) -> Result<Answer, ItemError> {
         let call = self.client.delete_item().table_name(&self.table).set_key(Some(key));
         let call = call
@@ -228,8 +239,7 @@ impl Dynamo {
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(some(expression.values))
             .return_values_on_condition_check_failure(AllOld);
-        let call = call.customize().interceptor(self.of_write(sends));
-        let answer = self.bounds.within(call.send()).await?;
+        let answer = self.write(writing, Box::pin(call.send())).await?;
         answered(answer, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refusal) => Some(refusal),
             _ => None,
@@ -291,11 +301,20 @@ pub(crate) fn is_of_item(code: &str, message: &str) -> bool {
     }
 }
 
+/// Why an attempt was not made, where that is what went wrong.
+fn lapsed(error: &(dyn std::error::Error + 'static)) -> Option<Lapsed> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|cause| cause.downcast_ref()).cloned()
+}
+
 /// Sorts what went wrong by what can be done about it.
 fn failure<E>(error: SdkError<E>) -> ItemError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    if let Some(lapsed) = lapsed(&error) {
+        return lapsed.into();
+    }
     let status = error.raw_response().map(|response| response.status().as_u16());
     let service_error = error.as_service_error();
     let code = service_error.and_then(|error| error.code()).unwrap_or_default().to_owned();

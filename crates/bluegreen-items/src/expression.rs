@@ -1,13 +1,19 @@
 //! Conditions and updates in DynamoDB's words. Pure.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::merge::Patch;
 use crate::write::{Act, Lock};
 use crate::{AttributeNames, Attributes};
+
+/// The room for the condition of a lock.
+const LONGEST_LOCK: usize =
+    "attribute_exists(#pk)".len() + 2 * " AND attribute_not_exists(#v)".len();
+
+/// The room for a part of an update.
+const LONGEST_PART: usize = ", #s100 = :s100".len();
 
 /// A condition, and an update where there is one, with the names and values they use.
 ///
@@ -26,7 +32,7 @@ impl Expression {
         match act {
             Act::Create => {
                 let mut expression = Self::default();
-                expression.name("#pk", &names.partition_key);
+                expression.name("#pk".to_owned(), &names.partition_key);
                 expression.condition = "attribute_not_exists(#pk)".to_owned();
                 expression
             }
@@ -39,8 +45,9 @@ impl Expression {
     pub(crate) fn locked(lock: &Lock, names: &AttributeNames) -> Self {
         let mut expression = Self::default();
         // An absent version equals another absent one also where there is no item at all.
-        expression.name("#pk", &names.partition_key);
-        expression.condition = "attribute_exists(#pk)".to_owned();
+        expression.name("#pk".to_owned(), &names.partition_key);
+        expression.condition = String::with_capacity(LONGEST_LOCK);
+        expression.condition.push_str("attribute_exists(#pk)");
         let version = lock.version.map(|version| AttributeValue::N(version.to_string()));
         expression.same(("#v", ":v"), &names.version, version);
         let incarnation = lock.incarnation.map(|mark| mark.to_attribute());
@@ -50,18 +57,22 @@ impl Expression {
 
     /// The same with an update.
     pub(crate) fn with_update(mut self, patch: &Patch) -> Self {
-        self.names.reserve(patch.changed.len() + patch.removed.len());
+        let parts = patch.changed.len() + patch.removed.len();
+        self.names.reserve(parts);
         self.values.reserve(patch.changed.len());
+        self.update.reserve(parts * LONGEST_PART);
         for (index, (name, value)) in patch.changed.iter().enumerate() {
-            let word = if index == 0 { "SET " } else { ", " };
-            self.add(format_args!("{word}#s{index} = :s{index}"));
-            self.name(&format!("#s{index}"), name);
-            self.values.insert(format!(":s{index}"), value.clone());
+            let (part, word) = (format!("#s{index}"), format!(":s{index}"));
+            let before = if index == 0 { "SET " } else { ", " };
+            self.update.extend([before, &part, " = ", &word]);
+            self.name(part, name);
+            self.values.insert(word, value.clone());
         }
         for (index, name) in patch.removed.iter().enumerate() {
-            let word = if index == 0 { " REMOVE " } else { ", " };
-            self.add(format_args!("{word}#r{index}"));
-            self.name(&format!("#r{index}"), name);
+            let part = format!("#r{index}");
+            let before = if index == 0 { " REMOVE " } else { ", " };
+            self.update.extend([before, &part]);
+            self.name(part, name);
         }
         self
     }
@@ -72,23 +83,18 @@ impl Expression {
         attribute: &str,
         expected: Option<AttributeValue>,
     ) {
-        self.name(name, attribute);
+        self.name(name.to_owned(), attribute);
         match expected {
             Some(expected) => {
-                self.condition.push_str(&format!(" AND {name} = {value}"));
+                self.condition.extend([" AND ", name, " = ", value]);
                 self.values.insert(value.to_owned(), expected);
             }
-            None => self.condition.push_str(&format!(" AND attribute_not_exists({name})")),
+            None => self.condition.extend([" AND attribute_not_exists(", name, ")"]),
         }
     }
 
-    fn name(&mut self, placeholder: &str, name: &str) {
-        self.names.insert(placeholder.to_owned(), name.to_owned());
-    }
-
-    fn add(&mut self, text: std::fmt::Arguments<'_>) {
-        let written = self.update.write_fmt(text);
-        debug_assert!(written.is_ok(), "a string takes everything");
+    fn name(&mut self, placeholder: String, name: &str) {
+        self.names.insert(placeholder, name.to_owned());
     }
 }
 

@@ -29,6 +29,7 @@ mod tries;
 mod ttl;
 mod update;
 mod upsert;
+mod validity;
 mod verdict;
 mod versioned;
 mod view;

@@ -52,7 +52,9 @@ impl Patch {
     pub(crate) fn remove(&mut self, path: &[String]) {
         if let [name] = path {
             self.changed.remove(name);
-            self.removed.push(name.clone());
+            if !self.removed.contains(name) {
+                self.removed.push(name.clone());
+            }
         } else if let Some((name, parent)) = path.split_last()
             && let Some(map) = map_at_mut(&mut self.changed, parent)
         {
@@ -80,19 +82,26 @@ pub(crate) fn overlay(
     after: &Attributes,
     whole: &BTreeSet<Path>,
 ) -> Overlay {
-    let mut merge = Merge { whole, path: Path::new(), residues: Vec::new() };
+    let nothing = Attributes::new();
+    let mut merge = Merge { whole, nothing: &nothing, path: Vec::new(), residues: Vec::new() };
     let patch = merge.patch(stored, before, after);
     Overlay { patch, residues: merge.residues }
 }
 
 struct Merge<'a> {
     whole: &'a BTreeSet<Path>,
-    path: Path,
+    nothing: &'a Attributes,
+    path: Vec<&'a str>,
     residues: Vec<Path>,
 }
 
-impl Merge<'_> {
-    fn patch(&mut self, stored: &Attributes, before: &Attributes, after: &Attributes) -> Patch {
+impl<'a> Merge<'a> {
+    fn patch(
+        &mut self,
+        stored: &Attributes,
+        before: &'a Attributes,
+        after: &'a Attributes,
+    ) -> Patch {
         let mut patch = Patch::default();
         for (name, new) in after {
             let old = before.get(name);
@@ -114,8 +123,8 @@ impl Merge<'_> {
         patch
     }
 
-    fn at<R>(&mut self, name: &str, inside: impl FnOnce(&mut Self) -> R) -> R {
-        self.path.push(name.to_owned());
+    fn at<R>(&mut self, name: &'a str, inside: impl FnOnce(&mut Self) -> R) -> R {
+        self.path.push(name);
         let result = inside(self);
         self.path.pop();
         result
@@ -124,31 +133,33 @@ impl Merge<'_> {
     fn laid_over(
         &mut self,
         stored: Option<&AttributeValue>,
-        old: Option<&AttributeValue>,
-        new: &AttributeValue,
+        old: Option<&'a AttributeValue>,
+        new: &'a AttributeValue,
     ) -> AttributeValue {
         let (Some(AttributeValue::M(stored)), AttributeValue::M(new)) = (stored, new) else {
             return new.clone();
         };
-        let nothing = Attributes::new();
-        let old = old.and_then(|old| old.as_m().ok()).unwrap_or(&nothing);
+        let old = old.and_then(|old| old.as_m().ok()).unwrap_or(self.nothing);
         AttributeValue::M(self.patch(stored, old, new).laid_over(stored))
     }
 
     /// What the value never knew of a map that it no longer has.
-    fn residue(&mut self, stored: &AttributeValue, old: &AttributeValue) -> Option<AttributeValue> {
-        if self.whole.contains(&self.path) {
+    fn residue(
+        &mut self,
+        stored: &AttributeValue,
+        old: &'a AttributeValue,
+    ) -> Option<AttributeValue> {
+        if self.whole.iter().any(|whole| *whole == self.path) {
             return None;
         }
         let (AttributeValue::M(stored), AttributeValue::M(old)) = (stored, old) else {
             return None;
         };
-        let path = self.path.clone();
-        let rest = self.patch(stored, old, &Attributes::new()).laid_over(stored);
+        let rest = self.patch(stored, old, self.nothing).laid_over(stored);
         if rest.is_empty() {
             return None;
         }
-        self.residues.push(path);
+        self.residues.push(self.path.iter().map(|&name| name.to_owned()).collect());
         Some(AttributeValue::M(rest))
     }
 }

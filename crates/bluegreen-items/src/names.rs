@@ -22,7 +22,7 @@ pub struct AttributeNames {
     pub modified_at: String,
     /// The color that wrote it last. Default: `EnvironmentID`.
     pub environment: String,
-    /// The marks of the latest writes, a list of binaries. Default: `WriteIDs`.
+    /// The marks of the latest writes, binary, 12 bytes each. Default: `WriteIDs`.
     pub write_ids: String,
     /// The mark of this life of the item, binary. Default: `IncarnationID`.
     pub incarnation: String,
@@ -93,6 +93,11 @@ impl AttributeNames {
     /// Whether the library alone writes this attribute.
     pub(crate) fn is_stamp(&self, name: &str) -> bool {
         self.stamps().any(|(_, stamp)| stamp == name)
+    }
+
+    /// Whether this attribute says nothing to a value: it is binary, and nobody's but the library's.
+    pub(crate) fn is_mark(&self, name: &str) -> bool {
+        self.write_ids == name || self.incarnation == name
     }
 
     /// Whether this attribute is part of the key.

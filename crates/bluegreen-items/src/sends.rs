@@ -1,9 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
-use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
-
 /// The sends of one write that may have been applied, the SDK's own repetitions included.
 ///
 /// A send that the service turned away, for its rate or for a condition that does not hold, was not
@@ -28,21 +25,5 @@ impl Sends {
     /// The service said that it did not apply the one on its way.
     pub(crate) fn turned_away(&self) {
         self.doubtful.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// For writes that must not be sent again while they are in doubt: the SDK repeats those that were
-/// turned away, at its own pace, and no others.
-impl ClassifyRetry for Sends {
-    fn name(&self) -> &'static str {
-        "bluegreen-items sends"
-    }
-
-    fn classify_retry(&self, _context: &InterceptorContext) -> RetryAction {
-        if self.are_in_doubt() {
-            RetryAction::RetryForbidden
-        } else {
-            RetryAction::NoActionIndicated
-        }
     }
 }

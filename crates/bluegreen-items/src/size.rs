@@ -7,6 +7,11 @@ use crate::Attributes;
 /// DynamoDB's limit for one item, names included: 400 KB.
 pub(crate) const LIMIT: usize = 400 * 1024;
 
+/// The size of an item.
+pub(crate) fn of_item(attributes: &Attributes) -> usize {
+    attributes.iter().map(|(name, value)| of_attribute(name, value)).sum()
+}
+
 /// The size of an attribute by DynamoDB's own rules ("item sizes and formats" in its guide).
 pub(crate) fn of_attribute(name: &str, value: &AttributeValue) -> usize {
     name.len() + of_value(value)

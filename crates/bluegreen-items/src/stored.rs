@@ -98,7 +98,7 @@ impl Stamps {
                 .transpose()
                 .map_err(|error| ItemError::decode(&names.schema_version, error))?,
             incarnation: attributes.get(&names.incarnation).and_then(Mark::read),
-            writes: marks(attributes.get(&names.write_ids)),
+            writes: attributes.get(&names.write_ids).map(Mark::read_all).unwrap_or_default(),
             created_at: time(&names.created_at),
             modified_at: time(&names.modified_at),
             environment: text(&names.environment).and_then(|color| color.parse().ok()),
@@ -110,11 +110,6 @@ fn version(attributes: &Attributes, name: &str) -> Result<Option<u64>, ItemError
     let Some(attribute) = attributes.get(name) else { return Ok(None) };
     let text = attribute.as_n().map_err(|_| ItemError::decode(name, "the version is no number"))?;
     text.parse().map(Some).map_err(|error| ItemError::decode(name, error))
-}
-
-fn marks(attribute: Option<&AttributeValue>) -> Vec<Mark> {
-    let list = attribute.and_then(|attribute| attribute.as_l().ok());
-    list.into_iter().flatten().filter_map(Mark::read).collect()
 }
 
 #[cfg(test)]

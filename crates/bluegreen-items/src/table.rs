@@ -10,13 +10,15 @@ use bluegreen_core::{Color, Revision, ServiceIdentity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::attempts::Writing;
 use crate::backfill::capacity::Capacity;
 use crate::dynamo::{Answer, Consistency, Dynamo};
 use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::tries::Tries;
-use crate::view::{check_readable, decode, encode};
-use crate::write::{Author, Lock, Planned, Reason, Write, lifted};
+use crate::validity::Validity;
+use crate::view::{Attribute, check_readable, decode_from, encode};
+use crate::write::{Author, Lock, Reason, Write, lifted};
 use crate::{
     Attributes, ConfigError, ItemError, Key, Migration, NewerSchema, RetryCounts, Schema,
     StoredItem, TableConfig, Versioned, WriteGate, WrittenSchema,
@@ -49,8 +51,13 @@ pub enum Saved {
 impl Table {
     /// The table of this name or ARN, written to as `identity`'s color.
     ///
+    /// Calls go through a client of the same configuration, which watches their attempts. Where the
+    /// configuration of `client` names no HTTP client it has connections of its own, so make one table
+    /// and clone it.
+    ///
     /// # Errors
     /// When a field of the configuration is wrong; the error names it with its value.
+    #[expect(clippy::needless_pass_by_value, reason = "clients are taken by value everywhere")]
     pub fn new(
         client: Client,
         table: impl Into<String>,
@@ -59,7 +66,7 @@ impl Table {
     ) -> Result<Self, ConfigError> {
         let table = table.into();
         config.check(&table)?;
-        let dynamo = Dynamo::new(client, table, &config);
+        let dynamo = Dynamo::new(&client, table, &config);
         Ok(Self { dynamo, color: identity.color, config: Arc::new(config) })
     }
 
@@ -96,25 +103,7 @@ impl Table {
     /// # Errors
     /// [`ItemError::Held`] when not even the lowest that a step leads to may be written.
     pub fn written_schema(&self) -> Result<WrittenSchema, ItemError> {
-        let schema = &self.config.schema;
-        match &self.config.gate {
-            None => Ok(WrittenSchema { version: schema.version(), held_by: None }),
-            Some(gate) => gate.decide(schema).map_err(|by| {
-                let version = schema.writable().last().unwrap_or(schema.version());
-                ItemError::Held { version, by }
-            }),
-        }
-    }
-
-    /// Whether what was planned in this schema version may still be written.
-    pub(crate) fn still_writes(&self, planned: Planned) -> Result<(), ItemError> {
-        let WrittenSchema { version, held_by } = self.written_schema()?;
-        match held_by {
-            Some(by) if planned.version > version && !(planned.is_kept && by.is_ignorance()) => {
-                Err(ItemError::Held { version: planned.version, by })
-            }
-            _ => Ok(()),
-        }
+        self.config.written_schema()
     }
 
     /// The item, when there is one. Strongly consistent: it sees every write answered before.
@@ -180,7 +169,7 @@ impl Table {
             return Err(ItemError::NewerSchema { found, known });
         }
         let key = Key::of(stored.attributes(), &self.config.names)?;
-        let value = decode(&*lifted(&stored, &self.config)?)?;
+        let value = decode_from(self.seen(lifted(&stored, &self.config)?.iter()))?;
         Ok(Versioned::read(key, value, stored))
     }
 
@@ -254,9 +243,16 @@ impl Table {
         reason: Reason,
     ) -> Result<Saved, ItemError> {
         let earlier = self.settle(item).await?;
-        let Some(write) = self.write_of(item, reason)? else { return Ok(earlier) };
-        item.set_unsettled(write);
-        self.settle(item).await
+        loop {
+            let Some(write) = self.write_of(item, reason)? else { return Ok(earlier) };
+            item.set_unsettled(write);
+            match self.settle(item).await {
+                // Nothing was written, and by now another version may be: that one, then.
+                Err(ItemError::Held { .. })
+                    if reason == Reason::Change && item.unsettled().is_none() => {}
+                settled => return settled,
+            }
+        }
     }
 
     /// Deletes the item if it is still the one that was read. One whose reply was lost is done when
@@ -273,7 +269,9 @@ impl Table {
         let lock = Lock::on(stored.stamps());
         let key = item.key().to_attributes(&self.config.names)?;
         let expression = Expression::locked(&lock, &self.config.names);
-        let answer = match self.dynamo.delete(key, expression, item.deletions()).await {
+        let (sends, validity) = (item.deletions().clone(), Validity::default());
+        let writing = Writing { sends, validity, goes_once: false };
+        let answer = match self.dynamo.delete(key, expression, writing).await {
             Err(ItemError::Stopped) if item.deletions().are_in_doubt() => {
                 return Err(outcome_unknown());
             }
@@ -319,14 +317,11 @@ impl Table {
             (None, Reason::Migration) => Cow::Owned(encode(item.value())?),
         };
         let author = self.author()?;
-        let key = item.key().to_attributes(&self.config.names)?;
         let after = encode(item.value())?;
-        let view = |map: &Attributes| encode(&decode::<T>(map).ok()?).ok();
+        let view = |map: &Attributes| encode(&decode_from::<T>(self.seen(map.iter())).ok()?).ok();
         let write = match item.stored() {
-            None => Some(author.create(key, after)?),
-            Some(stored) => {
-                author.over(stored).update(key, stored, &before, after, &view, reason)?
-            }
+            None => Some(author.create(item.key().to_attributes(&self.config.names)?, after)?),
+            Some(stored) => author.over(stored).update(stored, &before, after, &view, reason)?,
         };
         if let Some(write) = &write {
             let nothing = Attributes::new();
@@ -344,10 +339,18 @@ impl Table {
     ) -> Result<(), ItemError> {
         let target = write.planned.version.major();
         if target >= self.config.schema.version().major() {
-            return check_readable::<T>(write.content.left_of(stored));
+            return check_readable::<T>(self.seen(write.content.left_of(stored)));
         }
         let left = write.content.clone().applied_to(stored.clone());
         let left = StoredItem::read(left, &self.config.names)?;
-        check_readable::<T>(lifted(&left, &self.config)?.iter())
+        check_readable::<T>(self.seen(lifted(&left, &self.config)?.iter()))
+    }
+
+    /// What a value sees of an item: a type that takes all that is there could not read the marks.
+    fn seen<'a>(
+        &'a self,
+        item: impl Iterator<Item = Attribute<'a>> + Clone,
+    ) -> impl Iterator<Item = Attribute<'a>> + Clone {
+        item.filter(|(name, _)| !self.config.names.is_mark(name))
     }
 }

@@ -112,8 +112,8 @@ impl<'a> Transaction<'a> {
         let request = match &write.content {
             Content::Whole(item) => table.dynamo().put_part(item.clone(), expression)?,
             Content::Parts(patch) => {
-                let expression = expression.with_update(patch);
-                table.dynamo().update_part(write.key.clone(), expression)?
+                let key = item.key().to_attributes(names)?;
+                table.dynamo().update_part(key, expression.with_update(patch))?
             }
         };
         let kind = Kind::Write(write.act.clone(), write.mark);
@@ -224,7 +224,8 @@ impl<'a> Transaction<'a> {
             return Err(TransactionError::TooMany { most: MOST_ITEMS });
         }
         let is_same = |other: &Part| {
-            let [one, two] = [other, &part].map(|part| part.table.dynamo().table());
+            // One handle may have its name, and the other its ARN.
+            let [one, two] = [other, &part].map(|part| part.table.dynamo().table_name());
             one == two && other.key.normalized() == part.key.normalized()
         };
         if self.parts.iter().any(is_same) {

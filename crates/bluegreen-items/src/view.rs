@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Attributes, ItemError};
-use in_place::{Attribute, Item};
+pub(crate) use in_place::Attribute;
+use in_place::Item;
 
 /// The view of a value.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
@@ -30,7 +31,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Attributes, ItemError> {
 pub(crate) fn check_readable<'a, T: DeserializeOwned>(
     left: impl Iterator<Item = Attribute<'a>> + Clone,
 ) -> Result<(), ItemError> {
-    match read::<T>(left) {
+    match read_known::<T>(left) {
         Err(ItemError::Decode { path, source }) => {
             Err(ItemError::encode(&path, format!("it could not be read again: {source}")))
         }
@@ -40,16 +41,24 @@ pub(crate) fn check_readable<'a, T: DeserializeOwned>(
 
 /// The value that a view or an item is of.
 pub(crate) fn decode<T: DeserializeOwned>(attributes: &Attributes) -> Result<T, ItemError> {
-    read(attributes.iter())
+    decode_from(attributes.iter())
 }
 
-fn read<'a, T: DeserializeOwned>(
+/// The same of attributes wherever they are.
+pub(crate) fn decode_from<'a, T: DeserializeOwned>(
     attributes: impl Iterator<Item = Attribute<'a>> + Clone,
 ) -> Result<T, ItemError> {
     // serde_dynamo panics on a kind of attribute that the SDK does not know.
     if let Some((name, _)) = attributes.clone().find(|(_, value)| is_unknown(value)) {
         return Err(ItemError::decode(name, "the attribute is of a kind this SDK does not know"));
     }
+    read_known(attributes)
+}
+
+/// The same of attributes whose kinds are known: they were read before, or are of a value's view.
+fn read_known<'a, T: DeserializeOwned>(
+    attributes: impl Iterator<Item = Attribute<'a>> + Clone,
+) -> Result<T, ItemError> {
     T::deserialize(Item(attributes.clone())).map_err(|error| {
         // The path costs time, so it is looked for only now.
         let located = serde_path_to_error::deserialize::<_, T>(Item(attributes));

@@ -25,7 +25,6 @@ use crate::{AttributeNames, Attributes, ItemError, StoredItem, TableConfig, size
 /// One write, to be applied once however often it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
-    pub(crate) key: Attributes,
     pub(crate) act: Act,
     pub(crate) content: Content,
     pub(crate) mark: Mark,
@@ -175,24 +174,28 @@ impl Author<'_> {
         let mut item = view;
         item.reserve(key.len() + STAMPS);
         item.retain(|name, _| !self.config.names.is_stamp(name));
-        item.extend(key.clone());
-        self.lower(&mut item)?;
-        if let Some((name, _)) = key.iter().find(|(name, value)| item.get(*name) != Some(value)) {
-            return Err(key_change(name));
+        if self.goes_down() {
+            item.extend(key.clone());
+            self.lower(&mut item)?;
+            let moved = key.iter().find(|(name, value)| item.get(*name) != Some(value));
+            if let Some((name, _)) = moved {
+                return Err(key_change(name));
+            }
+        } else {
+            item.extend(key);
         }
         let now = self.timestamp()?;
         item.insert(self.config.names.created_at.clone(), now.clone());
         self.stamp(&mut item, &Stamps::default(), now)?;
         storable::check(&item)?;
-        let size = checked_size(item.iter())?;
-        Ok(self.write(key, Act::Create, None, (Content::Whole(item), size), None))
+        let size = checked(size::of_item(&item))?;
+        Ok(self.write(Act::Create, None, (Content::Whole(item), size), None))
     }
 
     /// The write that changes an item by the difference of two views; nothing without one, unless
     /// it is a migration.
     pub(crate) fn update(
         &self,
-        key: Attributes,
         stored: &StoredItem,
         before: &Attributes,
         after: Attributes,
@@ -214,23 +217,19 @@ impl Author<'_> {
         }
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(Some(Write { loss, ..self.write(key, act, Some(stored), content, Some(after)) }))
+        Ok(Some(Write { loss, ..self.write(act, Some(stored), content, Some(after)) }))
     }
 
     /// The write that stores an item in the version that may be written, as its steps make it. Which
     /// fields the type has in addition it cannot know, so it claims no minor version.
-    pub(crate) fn migrate(
-        mut self,
-        key: Attributes,
-        stored: &StoredItem,
-    ) -> Result<Write, ItemError> {
+    pub(crate) fn migrate(mut self, stored: &StoredItem) -> Result<Write, ItemError> {
         self.target = ContractVersion::new(self.target.major(), 0);
         let lifted = lifted(stored, self.config)?;
         let (patch, _) = self.lowered(stored, lifted, Patch::default())?;
         let patch = self.without_stamps(patch)?;
         let act = Act::Update(Lock::on(stored.stamps()));
         let content = self.stamped(stored, patch)?;
-        Ok(self.write(key, act, Some(stored), content, None))
+        Ok(self.write(act, Some(stored), content, None))
     }
 
     /// The patch with the stamps of this write, or the whole item where it is too long for an
@@ -242,7 +241,7 @@ impl Author<'_> {
     ) -> Result<(Content, usize), ItemError> {
         self.stamp(&mut patch.changed, stored.stamps(), self.timestamp()?)?;
         storable::check(&patch.changed)?;
-        let size = checked_size(patch.untouched(stored.attributes()).chain(&patch.changed))?;
+        let size = checked(size_over(stored.attributes(), &patch))?;
         let content = if patch.changed.len() + patch.removed.len() <= MOST_PARTS {
             Content::Parts(patch)
         } else {
@@ -253,7 +252,6 @@ impl Author<'_> {
 
     fn write(
         &self,
-        key: Attributes,
         act: Act,
         stored: Option<&StoredItem>,
         (content, size): (Content, usize),
@@ -263,7 +261,7 @@ impl Author<'_> {
         let is_kept = found.is_some_and(|found| found.major() == self.target.major());
         let planned = Planned { version: self.target, is_kept };
         let (mark, sends) = (self.mark, Sends::default());
-        Write { key, act, content, mark, planned, view, sends, size, loss: None, bundle: None }
+        Write { act, content, mark, planned, view, sends, size, loss: None, bundle: None }
     }
 
     fn extent(&self, read: &Stamps) -> Extent {
@@ -315,14 +313,18 @@ impl Author<'_> {
         Ok((overlay(stored.attributes(), &unchanged, &changed, &BTreeSet::new()).patch, loss))
     }
 
+    /// Whether the version that may be written is an earlier one.
+    fn goes_down(&self) -> bool {
+        self.target.major() != self.config.schema.version().major()
+    }
+
     /// Takes an item of the present schema version down to the one that may be written.
     fn lower(&self, item: &mut Attributes) -> Result<(), ItemError> {
-        let schema = &self.config.schema;
-        if self.target.major() == schema.version().major() {
+        if !self.goes_down() {
             return Ok(());
         }
         strip_stamps(item, &self.config.names);
-        schema.lower(item, self.target.major())
+        self.config.schema.lower(item, self.target.major())
     }
 
     /// The stamps are the library's, whatever the value says; the key is nobody's to change.
@@ -365,8 +367,7 @@ impl Author<'_> {
     /// The marks of the latest writes, this one last.
     fn marks(&self, read: &Stamps) -> AttributeValue {
         let forgotten = read.writes.len().saturating_sub(self.config.remembered_writes);
-        let remembered = read.writes.iter().skip(forgotten).chain([&self.mark]);
-        AttributeValue::L(remembered.map(|mark| mark.to_attribute()).collect())
+        Mark::all_to_attribute(read.writes.iter().skip(forgotten).chain([&self.mark]))
     }
 
     pub(crate) fn timestamp(&self) -> Result<AttributeValue, ItemError> {
@@ -402,10 +403,15 @@ fn key_change(name: &str) -> ItemError {
     ItemError::encode(name, "the value names another key than the item's")
 }
 
-fn checked_size<'a>(
-    attributes: impl Iterator<Item = (&'a String, &'a AttributeValue)>,
-) -> Result<usize, ItemError> {
-    let size = attributes.map(|(name, value)| size::of_attribute(name, value)).sum();
+/// The size of the item that a patch leaves of the `stored` one.
+fn size_over(stored: &Attributes, patch: &Patch) -> usize {
+    let replaced = patch.changed.keys().chain(&patch.removed);
+    let replaced = replaced.filter_map(|name| stored.get_key_value(name));
+    let replaced: usize = replaced.map(|(name, value)| size::of_attribute(name, value)).sum();
+    size::of_item(stored).saturating_sub(replaced) + size::of_item(&patch.changed)
+}
+
+fn checked(size: usize) -> Result<usize, ItemError> {
     if size > size::LIMIT {
         return Err(ItemError::TooLarge { size, limit: size::LIMIT });
     }

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::BillingMode;
 use bluegreen_core::{
     Clock, Color, ContractVersion, Deployment, FollowConfig, Following, Member, Members,
     MemoryStore, Release, Roster, RosterConfig, ServiceIdentity, ServiceKey, Share, Stop, Store,
     update,
 };
 use bluegreen_items::{
-    Backfill, BackfillConfig, BackfillError, Ending, ItemError, Schema, Step, Table, WriteGate,
-    typed,
+    Backfill, BackfillConfig, BackfillError, Ending, ItemError, Key, Schema, Step, Table,
+    WriteGate, typed,
 };
 use bluegreen_local::World;
 
 use crate::backfill::{
-    Summed, SummedData, all, check_all_migrated_once, checkpoint, fill, key, run, small,
+    Summed, SummedData, all, check_all_migrated_once, checkpoint, fill, green, key, run, small,
 };
-use crate::shop::{OrderV1, blue, calls, config, count, n, open, table};
+use crate::shop::{OrderV1, TABLE, blue, calls, config, count, identity, n, open, table};
 
 fn service() -> ServiceKey {
     ServiceKey::new("orders").unwrap()
@@ -242,4 +243,36 @@ async fn readers_of_both_releases_in_the_middle_of_a_backfill_see_what_they_can_
     assert_eq!(report.unwrap().ending, Ending::Finished);
     assert_eq!(count(&world, &["DeleteItem"]), [0]);
     check_all_migrated_once(&world, 30).await;
+}
+
+/// Creates a table with the keys of the other one.
+async fn create_as(world: &World, name: &str) {
+    let client = world.dynamodb();
+    let like = client.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap();
+    if name == TABLE {
+        client.delete_table().table_name(TABLE).send().await.unwrap();
+    }
+    let create = client.create_table().table_name(name).set_key_schema(like.key_schema);
+    let create = create.set_attribute_definitions(like.attribute_definitions);
+    create.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_deleted_and_created_anew_is_gone_through_from_its_beginning() {
+    let world = open().await;
+    create_as(&world, "progress").await;
+    fill(&world, 40).await;
+    let progress = world.dynamodb_as("progress");
+    let progress = Table::new(progress, "progress", &identity(Color::Green), config()).unwrap();
+    let resumable = || {
+        let key = Key::new("BACKFILL").with_sk("Order 2");
+        let config = small().with_checkpoint(progress.clone(), key);
+        config.with_checkpoint_interval(Duration::ZERO)
+    };
+    run_half(&world, &green(&world), resumable(), 30).await;
+    create_as(&world, TABLE).await;
+    fill(&world, 40).await;
+    let report = run(&green(&world), resumable()).await.unwrap();
+    assert_eq!((report.progress.scanned, report.progress.migrated), (40, 40));
+    check_all_migrated_once(&world, 40).await;
 }

@@ -22,6 +22,7 @@ mod operations;
 mod patience;
 mod refusals;
 mod releases;
+mod repetitions;
 mod retries;
 mod seven_ways;
 mod shared_items;

@@ -203,7 +203,7 @@ async fn a_time_to_live_is_stored_as_dynamodb_acts_on_it() {
     let set = world.dynamodb().update_time_to_live().table_name(crate::shop::TABLE);
     set.time_to_live_specification(spec).send().await.unwrap();
     let table = blue(&world);
-    let now = Clock::system().now();
+    let now = world.clock().now();
     let ttl = bluegreen_items::Ttl::after(now, Duration::from_secs(60));
     let mut item = table.create(key(), Session { ttl: Some(ttl) }).await.unwrap();
     assert_eq!(raw(&world).await.unwrap()["ttl"], n(ttl.as_secs()));

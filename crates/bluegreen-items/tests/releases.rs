@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bluegreen_core::{
     Color, ContractVersion, Deployment, FollowConfig, Following, Member, Members, MemoryStore,
@@ -19,7 +20,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::shop::{
-    OrderV1, blue, calls, config, count, identity, key, m, n, open, put_raw, raw, s, table,
+    OrderV1, TABLE, blue, calls, config, count, identity, key, m, n, open, put_raw, raw, s, table,
 };
 
 /// The order as release 2 has it: the note has become a list of remarks.
@@ -105,7 +106,7 @@ fn green(world: &World, config: TableConfig) -> Table {
     table(world, Color::Green, config.with_schema(second()))
 }
 
-fn remark(order: &mut Remarked) {
+pub(crate) fn remark(order: &mut Remarked) {
     order.data.total += 1;
     order.data.remarks = vec!["ring twice".to_owned()];
 }
@@ -337,8 +338,15 @@ async fn a_save_that_was_only_turned_away_is_planned_anew_in_the_version_that_ma
     assert_eq!(raw(&world).await.unwrap()["SchemaVersion"], n(1));
 }
 
-/// A gate that lets version 2 through until the returned process of release 1 is started.
+/// A table whose gate lets version 2 through until the returned process of release 1 is started.
 async fn closing() -> (Table, impl AsyncFnOnce(), World) {
+    let world = open().await;
+    let (table, close) = closing_by(world.dynamodb_as("green")).await;
+    (table, close, world)
+}
+
+/// The same of a client of the caller's.
+pub(crate) async fn closing_by(client: Client) -> (Table, impl AsyncFnOnce()) {
     let store = Arc::new(MemoryStore::new());
     let only =
         |_: Option<&Deployment>| Deployment::first(key_of_service(), Color::Green, release("2"));
@@ -348,9 +356,9 @@ async fn closing() -> (Table, impl AsyncFnOnce(), World) {
         Roster::new(Arc::clone(&store), key_of_service(), RosterConfig::default()).unwrap();
     tokio::spawn(lookout.run(Stop::never()));
     let gate = WriteGate::new(process.following.clone(), roster);
-    let world = open().await;
     let config = config().with_gate(gate).with_budget(Duration::from_secs(60));
-    let table = green(&world, config);
+    let config = config.with_schema(second());
+    let table = Table::new(client, TABLE, &identity(Color::Green), config).unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(table.written_schema().unwrap().version, v(2));
     let held = table.clone();
@@ -361,7 +369,7 @@ async fn closing() -> (Table, impl AsyncFnOnce(), World) {
         // It lives on.
         std::mem::forget((process, back));
     };
-    (table, close, world)
+    (table, close)
 }
 
 #[tokio::test(start_paused = true)]

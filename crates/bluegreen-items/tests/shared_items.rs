@@ -463,3 +463,44 @@ async fn a_value_that_holds_its_own_key_and_stamps_is_served_and_not_obeyed() {
     assert!(matches!(table.create(elsewhere, value()).await, Err(ItemError::Encode { .. })));
     assert_eq!(attributes([("PK", s("ORDER#17"))])["PK"], raw(&world).await.unwrap()["PK"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_takes_all_that_is_there_can_be_stored_and_touches_nothing_of_it() {
+    /// What a value of JSON can hold, which is no binary.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Json {
+        Flag(bool),
+        Number(f64),
+        Text(String),
+        List(Vec<Self>),
+        Map(BTreeMap<String, Self>),
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Open {
+        total: u64,
+        #[serde(flatten)]
+        rest: BTreeMap<String, Json>,
+    }
+    let world = open().await;
+    let table = blue(&world);
+    let rest = BTreeMap::from([("note".to_owned(), Json::Text("ring".to_owned()))]);
+    table.create(key(), Open { total: 1, rest }).await.unwrap();
+    let before = raw(&world).await.unwrap();
+    table.modify(&key(), |open: &mut Open| open.total += 1).await.unwrap();
+    let item = table.modify(&key(), |open: &mut Open| open.total += 1).await.unwrap();
+    assert_eq!(item.value().rest["note"], Json::Text("ring".to_owned()));
+    let after = raw(&world).await.unwrap();
+    assert_eq!((&after["total"], &after["Version"]), (&n(3), &n(3)));
+    for name in ["note", "CreatedAt", "IncarnationID", "PK", "SK", "SchemaVersion"] {
+        assert_eq!(before[name], after[name], "{name}");
+    }
+
+    let digits = n("12345678901234567890123456789012345678");
+    let names = AttributeValue::Ss(vec!["a".to_owned(), "b".to_owned()]);
+    put_raw(&world.dynamodb(), [("total", n(1)), ("digits", digits.clone()), ("set", names)]).await;
+    table.modify(&key(), |open: &mut Open| open.total += 1).await.unwrap();
+    let stored = raw(&world).await.unwrap();
+    assert_eq!(stored["digits"], digits);
+    assert!(matches!(&stored["set"], AttributeValue::Ss(set) if set.len() == 2), "{stored:?}");
+}

@@ -78,9 +78,9 @@ pub(crate) fn identity(color: Color) -> ServiceIdentity {
     ServiceIdentity::new(key, color, Release::new("1").unwrap(), "task")
 }
 
-/// A world with the table in it.
+/// A world with the table in it, whose clock follows tokio's.
 pub(crate) async fn open() -> World {
-    let world = World::new();
+    let world = World::builder().clock(config().clock).build();
     let attribute = |name: &str| {
         let definition = AttributeDefinition::builder().attribute_name(name);
         definition.attribute_type(ScalarAttributeType::S).build().unwrap()

@@ -2,11 +2,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::BeforeSerializationInterceptorContextMut;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use bluegreen_core::Color;
 use bluegreen_items::{
     ItemError, Key, Saved, Table, Transaction, TransactionError, Update, Versioned,
@@ -266,6 +261,10 @@ async fn limits_are_checked_before_anything_is_sent() {
     transaction.save(&table, &mut one).await.unwrap();
     let error = transaction.update(&table, &key(1), &update).unwrap_err();
     assert_eq!(error.to_string(), "the transaction has two parts for the item ORDER#1/META");
+    let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{TABLE}");
+    let by_arn = Table::new(world.dynamodb(), arn, &identity(Color::Blue), config()).unwrap();
+    let error = transaction.update(&by_arn, &key(1), &update).unwrap_err();
+    assert!(matches!(error, TransactionError::Twice { .. }), "{error}");
     for number in 2..=100 {
         transaction.update(&table, &key(number), &update).unwrap();
     }
@@ -294,36 +293,11 @@ async fn limits_are_checked_before_anything_is_sent() {
     assert_eq!(count(&world, &[TRANSACT]), [0]);
 }
 
-/// Makes a service that has forgotten every token, as DynamoDB has after 10 minutes; the stand-in
-/// remembers them by the machine's clock.
-#[derive(Debug)]
-pub(crate) struct Forgetful;
-
-impl Intercept for Forgetful {
-    fn name(&self) -> &'static str {
-        "forgetful"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        context: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _runtime_components: &RuntimeComponents,
-        _cfg: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
-            input.client_request_token = Some(format!("{:032x}", fastrand::u128(..)));
-        }
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn after_the_token_is_forgotten_the_marks_of_the_items_tell() {
     for (foreign, is_known) in [(0, true), (8, true), (9, false)] {
         let world = open().await;
-        let conf = world.dynamodb_as("blue").config().to_builder().interceptor(Forgetful).build();
-        let table =
-            Table::new(Client::from_conf(conf), TABLE, &identity(Color::Blue), config()).unwrap();
+        let table = blue(&world);
         let [mut one, mut two] = two(&world).await;
         one.value_mut().data.total += 10;
         two.value_mut().data.total += 10;

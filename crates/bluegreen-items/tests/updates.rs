@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use bluegreen_core::{Color, ContractVersion};
 use bluegreen_items::{ItemError, Schema, Step, Table, Update};
 use bluegreen_local::{Fault, Rule};
@@ -12,7 +11,6 @@ use crate::shop::{
     OrderV1, TABLE, blue, calls, config, count, green, identity, key, m, n, open, put_raw, raw, s,
     schema, table,
 };
-use crate::transactions::Forgetful;
 
 const TRANSACT: &str = "TransactWriteItems";
 
@@ -211,10 +209,8 @@ async fn an_update_speaks_of_one_schema_version_only() {
 async fn an_update_in_doubt_is_not_sent_again_once_its_token_is_forgotten() {
     let world = open().await;
     blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
-    let conf = world.dynamodb_as("blue").config().to_builder().interceptor(Forgetful).build();
     let patient = config().with_budget(Duration::from_secs(30 * 60));
-    let table =
-        Table::new(Client::from_conf(conf), TABLE, &identity(Color::Blue), patient).unwrap();
+    let table = table(&world, Color::Blue, patient);
     // Applied, and the reply is lost; then nobody answers for eleven minutes.
     world.faults().inject(Rule::new(calls(TRANSACT), Fault::LostReply).first(1)).keep();
     let away = world.faults().inject(Rule::new(calls(TRANSACT), Fault::Unavailable));

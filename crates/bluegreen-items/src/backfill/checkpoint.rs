@@ -21,6 +21,10 @@ const LONGEST_REASON: usize = 200;
 pub(super) struct Checkpoint {
     /// The name of the table that is scanned, so that a checkpoint is not taken for another's.
     table: String,
+    /// What the service calls this table in particular, where it was asked: one that was deleted and
+    /// created anew under the same name is another.
+    #[serde(default)]
+    table_id: Option<String>,
     /// The contract that is written.
     contract: String,
     /// The schema version that items are taken to.
@@ -91,6 +95,7 @@ impl Checkpoint {
         let schema = &table.config.schema;
         Self {
             table: table.dynamo().table_name().to_owned(),
+            table_id: None,
             contract: schema.contract().to_owned(),
             target: schema.version(),
             revision: table.revision(),
@@ -103,11 +108,19 @@ impl Checkpoint {
         }
     }
 
+    /// The same of the table with this id.
+    pub(super) fn with_table_id(mut self, id: Option<String>) -> Self {
+        self.table_id = id;
+        self
+    }
+
     /// Whether it remembers the same backfill, and one that is worth to go on with. One that is done
     /// was left behind.
     fn is_of(&self, other: &Self) -> bool {
         let what = |it: &Self| (it.table.clone(), it.contract.clone(), it.target, it.revision);
-        what(self) == what(other) && !self.is_done()
+        let ids = self.table_id.as_ref().zip(other.table_id.as_ref());
+        let is_same_table = ids.is_none_or(|(one, two)| one == two);
+        what(self) == what(other) && is_same_table && !self.is_done()
     }
 
     /// Whether all of the table was gone through.
@@ -172,7 +185,9 @@ impl Memory {
         let found = table.get::<Checkpoint>(key).await?;
         let (item, checkpoint) = match found {
             Some(item) if item.value().is_of(&fresh) => {
-                let checkpoint = Checkpoint { run: fresh.run, ..item.value().clone() };
+                let found = item.value().clone();
+                let table_id = fresh.table_id.or(found.table_id);
+                let checkpoint = Checkpoint { run: fresh.run, table_id, ..found };
                 (item, checkpoint)
             }
             Some(other) => (other, fresh),
@@ -312,6 +327,7 @@ mod tests {
         let failure = || Failure { key: Some(key()), reason: "\u{1F600}".repeat(LONGEST_REASON) };
         let mut checkpoint = Checkpoint {
             table: "t".repeat(255),
+            table_id: Some("i".repeat(36)),
             contract: "c".repeat(255),
             target: ContractVersion::new(u16::MAX, u16::MAX),
             revision: Some(Revision::FIRST),

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
 use super::{Dynamo, failure, some, unbuildable};
+use crate::attempts::Writing;
 use crate::expression::Expression;
 use crate::retry::Classify;
-use crate::sends::Sends;
 use crate::{Attributes, ItemError};
 
 /// What the service answers to a transaction.
@@ -47,12 +47,11 @@ impl Dynamo {
         &self,
         parts: Vec<TransactWriteItem>,
         token: &str,
-        sends: &Sends,
+        writing: Writing,
     ) -> Result<Transacted, ItemError> {
         let call = self.client.transact_write_items().set_transact_items(Some(parts));
         let call = call.client_request_token(token);
-        let call = call.customize().interceptor(self.of_write(sends));
-        let Err(error) = self.bounds.within(call.send()).await? else {
+        let Err(error) = self.write(writing, Box::pin(call.send())).await? else {
             return Ok(Transacted::Done);
         };
         let passes = error.retry_class().is_some();

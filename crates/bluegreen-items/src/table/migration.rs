@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::write::{Reason, Write};
+use crate::write::Reason;
 use crate::{ItemError, Key, Saved, StoredItem, Table, Versioned};
 
 impl Table {
@@ -45,7 +45,8 @@ impl Table {
             return Ok(stored);
         }
         let key = Key::of(stored.attributes(), &self.config.names)?;
-        let migrated = match self.migration_of(&key, &stored) {
+        let migrated = match self.author().and_then(|author| author.over(&stored).migrate(&stored))
+        {
             Ok(write) => self.send(&key, &write).await.map(|()| write),
             Err(error) => Err(error),
         };
@@ -61,10 +62,5 @@ impl Table {
                 Ok(stored)
             }
         }
-    }
-
-    fn migration_of(&self, key: &Key, stored: &StoredItem) -> Result<Write, ItemError> {
-        let key = key.to_attributes(&self.config.names)?;
-        self.author()?.over(stored).migrate(key, stored)
     }
 }

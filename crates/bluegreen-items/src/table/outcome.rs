@@ -1,9 +1,11 @@
 //! What became of a write or a deletion: done, refused, or open.
 
+use crate::attempts::Writing;
 use crate::dynamo::{Answer, Consistency};
 use crate::expression::Expression;
 use crate::mark::Mark;
 use crate::transaction::{Bundled, Refused};
+use crate::validity::Validity;
 use crate::verdict::{Verdict, judge};
 use crate::write::{Act, Content, Lock, Write};
 use crate::{Attributes, ItemError, Key, Saved, StoredItem, Table, Versioned, counters};
@@ -49,10 +51,11 @@ impl Table {
     async fn send_or_ask(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
         let is_in_doubt = || write.sends.are_in_doubt();
         let is_creation = write.act == Act::Create;
-        if is_in_doubt() && (is_creation || self.still_writes(write.planned).is_err()) {
+        if is_creation && is_in_doubt() {
             return self.ask(key, write).await;
         }
         let error = match self.send(key, write).await {
+            Err(ItemError::Held { .. }) if is_in_doubt() => return self.ask(key, write).await,
             Err(error) if error.leaves_open() && is_creation && is_in_doubt() => error,
             known => return known,
         };
@@ -71,14 +74,17 @@ impl Table {
 
     pub(super) async fn send(&self, key: &Key, write: &Write) -> Result<(), ItemError> {
         let expression = Expression::of(&write.act, &self.config.names);
+        let writing = Writing {
+            sends: write.sends.clone(),
+            validity: Validity::of(&self.config, write.planned),
+            // It would bring back what was deleted since an earlier send.
+            goes_once: write.act == Act::Create,
+        };
         let answer = match &write.content {
-            Content::Whole(item) => {
-                let sends = (&write.act, &write.sends);
-                self.dynamo.put(item.clone(), expression, sends).await?
-            }
+            Content::Whole(item) => self.dynamo.put(item.clone(), expression, writing).await?,
             Content::Parts(patch) => {
-                let expression = expression.with_update(patch);
-                self.dynamo.update(write.key.clone(), expression, &write.sends).await?
+                let attributes = key.to_attributes(&self.config.names)?;
+                self.dynamo.update(attributes, expression.with_update(patch), writing).await?
             }
         };
         match answer {

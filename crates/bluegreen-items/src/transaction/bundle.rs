@@ -6,10 +6,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use tokio::time::Instant;
 
+use crate::attempts::Writing;
 use crate::dynamo::{Cancellation, Transacted, is_of_item};
 use crate::mark::Mark;
 use crate::sends::Sends;
 use crate::tries::Tries;
+use crate::validity::{Lapsed, Validity};
 use crate::verdict::{Verdict, judge};
 use crate::write::{Act, Planned};
 use crate::{ItemError, Key, StoredItem, Table, counters, size};
@@ -132,32 +134,37 @@ impl Bundle {
         self.end.get_or_init(|| End::NotApplied(Vec::new()));
     }
 
-    /// Whether one of its parts may no longer be written as it was planned.
-    fn still_writes(&self) -> Result<(), ItemError> {
-        let asked = |part: &Part| part.planned.map(|planned| part.table.still_writes(planned));
-        self.parts.iter().filter_map(asked).collect()
+    /// How long each of its parts may be written as it was planned, and all of them be repeated.
+    fn validity(&self, begun: Instant) -> Validity {
+        let would_repeat = self.parts.iter().any(Part::would_repeat);
+        let until = would_repeat.then(|| begun + TOKEN_LIFE);
+        let mut validity = Validity::default().with_token_until(until);
+        for part in &self.parts {
+            if let Some(planned) = part.planned {
+                validity.plan(&part.table.config, planned);
+            }
+        }
+        validity
     }
 
     async fn send_or_ask(&self) -> Result<Bundled, ItemError> {
         let begun = *self.begun.get_or_init(Instant::now);
         let Some(first) = self.parts.first() else { return Ok(Bundled::Applied) };
-        let is_forgotten = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
-        if is_forgotten && self.parts.iter().any(Part::would_repeat) {
+        let validity = self.validity(begun);
+        if let Err(Lapsed::Forgotten) = validity.check(self.sends.are_in_doubt()) {
             return self.told_by_marks().await;
         }
-        match self.still_writes() {
-            Ok(()) => {}
-            Err(_) if self.sends.are_in_doubt() => return self.told_by_marks().await,
-            Err(held) => return Err(held),
-        }
         let requests = self.parts.iter().map(|part| part.request.clone()).collect();
-        let dynamo = first.table.dynamo();
-        match dynamo.transact(requests, &self.token, &self.sends).await? {
-            Transacted::Done => Ok(Bundled::Applied),
-            Transacted::Canceled(reasons) => {
+        let writing = Writing { sends: self.sends.clone(), validity, goes_once: false };
+        match first.table.dynamo().transact(requests, &self.token, writing).await {
+            Ok(Transacted::Done) => Ok(Bundled::Applied),
+            Ok(Transacted::Canceled(reasons)) => {
                 // As long as the token is remembered, what was applied is answered as done.
+                let is_forgotten = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
                 self.canceled(reasons, is_forgotten).await
             }
+            Err(ItemError::Held { .. }) if self.sends.are_in_doubt() => self.told_by_marks().await,
+            Err(error) => Err(error),
         }
     }
 
