@@ -176,8 +176,9 @@ fn render(table: &Table) -> Result<String> {
     let mut text = format!(
         "# Conformance of the stand-ins\n\nMade by `cargo xtask conformance` on {}. The checks are \
          written from AWS's documentation and run through the current AWS SDK for Rust; where all \
-         disagree, the documentation decides. A dash: the emulator does not offer the service to \
-         the SDK.\n\n| check | {} |\n|---|---|---|---|\n",
+         disagree, the documentation decides. A dash: it was not asked, as moto speaks no CloudWatch \
+         that the SDK understands, loses updates of several writers, and repeats messages of FIFO \
+         queues under other identifiers.\n\n| check | {} |\n|---|---|---|---|\n",
         today.trim(),
         subjects.join(" | "),
     );

@@ -2,7 +2,10 @@
 //! authors against AWS.
 //!
 //! What differs from AWS, besides speed and throttling: items whose time to live has passed stay
-//! until [`DynamoDb::sweep_expired`]; reads are always consistent; every index is up to date at once.
+//! until [`DynamoDb::sweep_expired`]; reads are always consistent; every index is up to date at once;
+//! `IN` takes more than 100 operands, `TransactGetItems` answers more than 4 MB, and a condition that
+//! compares what has no order, or asks for a type that there is none of, is not met where AWS refuses
+//! it.
 
 mod tokens;
 mod transaction_size;

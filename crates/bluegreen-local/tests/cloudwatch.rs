@@ -328,6 +328,9 @@ async fn cloudwatch_refuses_what_its_limits_forbid() {
         assert_eq!(account.refusal(datum).await, "InvalidParameterCombination", "{what}");
     }
     assert_eq!(account.refusal(plain().build()).await, "MissingParameter");
+    let foreign = account.client.put_metric_data().namespace("AWS/SQS");
+    let foreign = foreign.metric_data(plain().value(1.0).build()).send().await.unwrap_err();
+    assert_eq!(foreign.code(), Some("InvalidParameterValue"), "a namespace of AWS's own");
     account.put([dimensions(30)]).await;
 }
 

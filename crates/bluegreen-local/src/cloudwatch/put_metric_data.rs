@@ -12,6 +12,9 @@ const METRICS_LIMIT: usize = 1_000;
 pub(crate) fn read(input: &Value, now: SystemTime) -> Result<Vec<Datum>, Fault> {
     let fields = Fields::of(input)?;
     let namespace = read_namespace(&fields)?;
+    if namespace.starts_with("AWS/") {
+        return Err(Fault::invalid("The value AWS/ for parameter Namespace is invalid."));
+    }
     if fields.has("EntityMetricData") {
         return Err(Fault::invalid("EntityMetricData is not known to this stand-in."));
     }

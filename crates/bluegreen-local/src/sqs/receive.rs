@@ -31,6 +31,7 @@ impl Sqs {
     ) -> Result<ReceivedMessages> {
         let queue = self.directory.by_url(request.queue_url.as_deref())?;
         let max = max_messages(request.max_number_of_messages)?;
+        check_system_names(&request.message_system_attribute_names)?;
         let visibility = duration("VisibilityTimeout", request.visibility_timeout, MAX_VISIBILITY)?;
         let wait = duration("WaitTimeSeconds", request.wait_time_seconds, MAX_WAIT)?;
         let started = Instant::now();
@@ -114,6 +115,29 @@ fn max_messages(given: Option<i64>) -> Result<usize> {
         let reason = "Must be between 1 and 10, if provided.";
         SqsError::invalid("MaxNumberOfMessages", given, reason)
     })
+}
+
+/// Refuses names of attributes that no message has.
+fn check_system_names(names: &[String]) -> Result<()> {
+    const KNOWN: [&str; 10] = [
+        "All",
+        "AWSTraceHeader",
+        "ApproximateFirstReceiveTimestamp",
+        "ApproximateReceiveCount",
+        "DeadLetterQueueSourceArn",
+        "MessageDeduplicationId",
+        "MessageGroupId",
+        "SenderId",
+        "SentTimestamp",
+        "SequenceNumber",
+    ];
+    match names.iter().find(|name| !KNOWN.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("Unknown Attribute {name}.");
+            Err(SqsError::new(Kind::InvalidAttributeName, message))
+        }
+    }
 }
 
 /// A parameter in seconds, up to a maximum.

@@ -164,6 +164,19 @@ async fn sqs_parameters_are_held_to_their_ranges() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sqs_an_attribute_that_no_message_has_cannot_be_asked_for() {
+    let client = sqs();
+    let queue = Queue::standard(&client).await;
+    queue.send("a").await;
+    let receive = |name: &str| {
+        let receive = client.receive_message().queue_url(&queue.url);
+        receive.message_system_attribute_names(name.into()).send()
+    };
+    assert_eq!(code(receive("Color").await.unwrap_err()), "InvalidAttributeName");
+    assert_eq!(receive("ApproximateReceiveCount").await.unwrap().messages().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sqs_a_nonsense_handle_is_a_typed_error() {
     let client = sqs();
     let queue = Queue::standard(&client).await;
