@@ -319,14 +319,12 @@ where
     let service_error = error.as_service_error();
     let code = service_error.and_then(|error| error.code()).unwrap_or_default().to_owned();
     let message = service_error.and_then(|error| error.message()).unwrap_or_default();
-    let is_too_large = code == "ValidationException" && message.contains("Item size");
+    if let Some(limit) = limit_exceeded(&code, message) {
+        return ItemError::TooLarge { size: limit.saturating_add(1), limit };
+    }
     let (class, retry_after) = (error.retry_class(), error.retry_after());
     let source = Box::new(error);
     match class {
-        // Our own count, an approximation where numbers are concerned, let it pass.
-        _ if is_too_large => {
-            ItemError::TooLarge { size: size::LIMIT.saturating_add(1), limit: size::LIMIT }
-        }
         // A gateway's 5xx may say so after the call was applied.
         Some(RetryClass::Throttling) if status.is_some_and(|status| status < 500) => {
             ItemError::Throttled { retry_after, source }
@@ -334,5 +332,15 @@ where
         Some(class) => ItemError::Unavailable { class, retry_after, source },
         None if status.is_some() => ItemError::Misconfigured { reason: code, source },
         None => ItemError::Misconfigured { reason: "the call cannot be built".to_owned(), source },
+    }
+}
+
+/// The limit that an item, or a transaction with what its items are already, is beyond. Our own
+/// count, an approximation where numbers are concerned, let it pass.
+fn limit_exceeded(code: &str, message: &str) -> Option<usize> {
+    match code {
+        "ValidationException" if message.contains("Item size") => Some(size::LIMIT),
+        "ValidationException" if message.contains("4MB limit") => Some(size::TRANSACTION_LIMIT),
+        _ => None,
     }
 }

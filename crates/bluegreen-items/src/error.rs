@@ -85,12 +85,13 @@ pub enum ItemError {
         /// Who does not understand it.
         by: HeldBy,
     },
-    /// The item would be larger than DynamoDB takes.
-    #[error("the item would have {size} bytes of at most {limit}")]
+    /// The item, or all items of a transaction together, would be larger than DynamoDB takes.
+    #[error("{size} bytes are too many: the limit is {limit}")]
     TooLarge {
-        /// Its size by DynamoDB's rules, names included.
+        /// The size by DynamoDB's rules, names included; where only the service found it too large,
+        /// one byte more than the limit.
         size: usize,
-        /// The limit: 400 KB.
+        /// The limit: 400 KB, for a transaction 4 MB.
         limit: usize,
     },
     /// The key does not fit the table.

@@ -7,6 +7,9 @@ use crate::Attributes;
 /// DynamoDB's limit for one item, names included: 400 KB.
 pub(crate) const LIMIT: usize = 400 * 1024;
 
+/// The limit for all items of a transaction together: 4 MB.
+pub(crate) const TRANSACTION_LIMIT: usize = 4 * 1024 * 1024;
+
 /// The size of an item.
 pub(crate) fn of_item(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| of_attribute(name, value)).sum()

@@ -9,15 +9,13 @@ use serde::de::DeserializeOwned;
 pub(crate) use bundle::{Bundle, Bundled, Kind, Part, Refused};
 
 use crate::expression::Expression;
+use crate::size::TRANSACTION_LIMIT;
 use crate::tries::Tries;
 use crate::write::{Content, Lock, Reason, Write};
 use crate::{AttributeNames, Attributes, ItemError, Key, Saved, Table, Update, Versioned};
 
 /// DynamoDB's limit for one transaction.
 const MOST_ITEMS: usize = 100;
-
-/// The limit for all items of a transaction together: 4 MB.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Several writes of which all happen or none: up to 100 items and 4 MB, at twice the price of
 /// single ones. They may be of several tables of one account and region; the first part's client
@@ -104,8 +102,8 @@ impl<'a> Transaction<'a> {
         settled(table, item).await?;
         let Some(write) = table.write_of(item, Reason::Change)? else { return Ok(()) };
         let bytes = self.bytes + write.size;
-        if bytes > MOST_BYTES {
-            return Err(ItemError::TooLarge { size: bytes, limit: MOST_BYTES }.into());
+        if bytes > TRANSACTION_LIMIT {
+            return Err(ItemError::TooLarge { size: bytes, limit: TRANSACTION_LIMIT }.into());
         }
         let names = &table.config.names;
         let expression = Expression::of(&write.act, names);

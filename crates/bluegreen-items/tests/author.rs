@@ -1,9 +1,15 @@
 //! A service as its author would write it from the documentation alone.
 
-use bluegreen_core::{Color, ContractVersion, Stop};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bluegreen_core::{
+    Color, ContractVersion, Deployment, FollowConfig, Following, MemoryStore, Release, Roster,
+    RosterConfig, ServiceIdentity, Share, Stop, update,
+};
 use bluegreen_items::{
     Backfill, BackfillConfig, Ending, ItemError, Key, Schema, Step, Table, Transaction,
-    TransactionError, Update, typed,
+    TransactionError, Update, WriteGate, typed,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,4 +93,61 @@ async fn a_service_reads_changes_pays_and_migrates() {
     let versions = all.iter().flatten().map(|cart| cart.schema_version().unwrap().major());
     assert_eq!(versions.collect::<Vec<_>>(), [2, 2, 2]);
     assert_eq!(accounts.get::<Account>(&account).await.unwrap().unwrap().value().cents, 49);
+}
+
+/// The README's example, with the old release beside it.
+#[tokio::test(start_paused = true)]
+async fn a_release_wired_as_the_readme_shows_is_read_by_the_old_one_and_migrates_at_its_end() {
+    let (world, store) = (open().await, Arc::new(MemoryStore::new()));
+    let who = |color: Color, release: &str| {
+        let (key, release) = (identity(color).key, Release::new(release).unwrap());
+        ServiceIdentity::new(key, color, release, format!("{color}-1"))
+    };
+    let (blue, me) = (who(Color::Blue, "1"), who(Color::Green, "2"));
+    let change = async |next: fn(&Deployment) -> Deployment| {
+        let first = Deployment::first(me.key.clone(), Color::Blue, Release::new("1").unwrap());
+        update(&*store, &me.key, |now| Ok(now.map_or(first.clone(), next))).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    change(Deployment::clone).await;
+    let old = Schema::new("Cart", ContractVersion::new(1, 0));
+    let follow = FollowConfig::default().with_reads(old.reads());
+    let (_following, follower) = Following::new(Arc::clone(&store), blue.clone(), follow).unwrap();
+    let (stopper, stop) = Stop::new();
+    let following_on_blue = tokio::spawn(follower.run(stop));
+    let before = config().with_schema(old);
+    let before = Table::new(world.dynamodb(), TABLE, &blue, before).unwrap();
+    let key = |number: u32| Key::new(format!("CART#{number}")).with_sk("META");
+    for number in 1..=3 {
+        before.create(key(number), CartV1 { cents: 100 }).await.unwrap();
+    }
+
+    let schema = carts();
+    let follow = FollowConfig::default().with_reads(schema.reads());
+    let (following, follower) = Following::new(Arc::clone(&store), me.clone(), follow).unwrap();
+    let (roster, lookout) =
+        Roster::new(Arc::clone(&store), me.key.clone(), RosterConfig::default()).unwrap();
+    tokio::spawn(follower.run(Stop::never()));
+    tokio::spawn(lookout.run(Stop::never()));
+    let gate = WriteGate::new(following, roster);
+    gate.ready().await;
+    let config = config().with_schema(schema).with_gate(gate);
+    let carts = Table::new(world.dynamodb(), TABLE, &me, config).unwrap();
+
+    change(|now| now.begin(Color::Green, Release::new("2").unwrap()).unwrap()).await;
+    change(|now| now.shift(Share::FULL).unwrap()).await;
+    carts.modify(&key(1), |cart: &mut Cart| cart.price.cents += 1).await.unwrap();
+    let read = before.get::<CartV1>(&key(1)).await.unwrap().unwrap();
+    assert_eq!(read.value().cents, 101, "the old release reads on");
+    stopper.stop(Duration::from_secs(5));
+    following_on_blue.await.unwrap().unwrap();
+    change(|now| now.commit().unwrap()).await;
+    let cart = carts.modify(&key(1), |cart: &mut Cart| cart.price.cents += 1).await.unwrap();
+    assert_eq!(cart.schema_version(), Some(ContractVersion::new(2, 0)));
+
+    let checkpoint = Key::new("BACKFILL").with_sk("Cart 2.0");
+    let config = BackfillConfig::default().with_checkpoint(carts.clone(), checkpoint);
+    let (_progress, backfill) = Backfill::<Cart>::new(&carts, config).unwrap();
+    let report = backfill.run(Stop::never()).await.unwrap();
+    assert_eq!((report.ending, report.progress.migrated), (Ending::Finished, 2), "{report:?}");
 }

@@ -17,6 +17,7 @@ mod contended;
 mod counters;
 mod elsewhere;
 mod interleavings;
+mod keys;
 mod lost_replies;
 mod operations;
 mod patience;

@@ -251,6 +251,28 @@ async fn a_transaction_that_meets_another_one_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_items_change_in_one_transaction() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut items: Vec<_> =
+        (0..99).map(|number| Versioned::new(key(number), OrderV1::of(1))).collect();
+    table.save_many(&mut items).await.iter().for_each(|saved| assert!(saved.is_ok(), "{saved:?}"));
+    let mut transaction = Transaction::new();
+    for item in &mut items {
+        item.value_mut().data.total = 2;
+        transaction.save(&table, item).await.unwrap();
+    }
+    transaction.update(&table, &key(0), &Update::new().set("a", &1)).unwrap_err();
+    let mut last = Versioned::new(key(99), OrderV1::of(2));
+    transaction.save(&table, &mut last).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&world, &[TRANSACT]), [1]);
+    let keys: Vec<_> = (0..100).map(key).collect();
+    let found = table.get_many::<OrderV1>(&keys).await.unwrap();
+    assert!(found.iter().all(|item| item.as_ref().is_some_and(|i| i.value().data.total == 2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn limits_are_checked_before_anything_is_sent() {
     let world = open().await;
     let table = blue(&world);
@@ -291,6 +313,32 @@ async fn limits_are_checked_before_anything_is_sent() {
     let deleted = Transaction::new().delete(&table, &mut never).await;
     assert!(matches!(deleted, Err(TransactionError::Failed(ItemError::Gone))));
     assert_eq!(count(&world, &[TRANSACT]), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_only_the_service_finds_too_large_is_too_large_and_changes_nothing() {
+    let world = open().await;
+    let table = blue(&world);
+    let mut order = OrderV1::of(1);
+    order.data.note = Some("x".repeat(390_000));
+    let mut items: Vec<_> =
+        (0..11).map(|number| Versioned::new(key(number), order.clone())).collect();
+    table.save_many(&mut items).await.iter().for_each(|saved| assert!(saved.is_ok(), "{saved:?}"));
+    let mut all = Transaction::new();
+    for item in &mut items {
+        all.delete(&table, item).await.unwrap();
+    }
+    let error = all.commit().await.unwrap_err();
+    let TransactionError::Failed(ItemError::TooLarge { limit, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(limit, 4 * 1024 * 1024);
+    let mut some = Transaction::new();
+    for item in &mut items[1..] {
+        some.delete(&table, item).await.unwrap();
+    }
+    some.commit().await.unwrap();
+    assert!(total(&world, 0).await.is_some() && total(&world, 1).await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
