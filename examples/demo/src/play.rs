@@ -165,7 +165,7 @@ impl Play {
             Fault::Errors => Some(denied(dynamodb.access_key(access_key(to, release)))),
             Fault::BothColors => Some(denied(dynamodb)),
             Fault::Latency => {
-                let delay = tcp_fault::Fault::Latency(Duration::from_millis(250));
+                let delay = tcp_fault::Fault::Latency(Duration::from_millis(400));
                 self.stage.database_faults.get(to).set(delay);
                 None
             }
