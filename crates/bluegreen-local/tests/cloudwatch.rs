@@ -433,6 +433,109 @@ async fn cloudwatch_refuses_queries_it_cannot_answer() {
     }
 }
 
+impl Account {
+    /// Seconds since `minute` and figures of each series that the last of the expressions comes to;
+    /// the earlier ones, as metrics and their names, it may use.
+    async fn evaluate(
+        &self,
+        metrics: &[(&str, &str)],
+        expressions: &[&str],
+    ) -> Result<Vec<Vec<(i64, f64)>>, String> {
+        let metric = |(id, name): &(&str, &str)| {
+            let query = self.query(id, self.metric(name, &[]), "Sum", 60);
+            let stat = query.metric_stat().unwrap().clone();
+            MetricDataQuery::builder().id(*id).metric_stat(stat).return_data(false).build()
+        };
+        let expression = |(n, text): (usize, &&str)| {
+            let query = MetricDataQuery::builder().id(format!("e{n}")).expression(*text);
+            query.return_data(n + 1 == expressions.len()).build()
+        };
+        let expressions = expressions.iter().enumerate().map(expression);
+        let queries = metrics.iter().map(metric).chain(expressions).collect();
+        let get = self.client.get_metric_data().set_metric_data_queries(Some(queries));
+        let get = get.start_time(at(self.minute)).end_time(at(self.minute + seconds(120)));
+        let answer = get.scan_by(ScanBy::TimestampAscending).send().await;
+        let answer = answer.map_err(|error| error.code().unwrap_or_default().to_owned())?;
+        let start = at(self.minute).secs();
+        let series = answer.metric_data_results().iter().map(|result| {
+            let times = result.timestamps().iter().map(|time| time.secs() - start);
+            times.zip(result.values().iter().copied()).collect()
+        });
+        Ok(series.collect())
+    }
+}
+
+#[tokio::test]
+async fn cloudwatch_evaluates_expressions_over_metrics_and_over_one_another() {
+    let account = account("math");
+    let minute = account.minute;
+    account
+        .put([
+            datum("Errors", minute).value(3.0).build(),
+            datum("Requests", minute).value(12.0).build(),
+            datum("Requests", minute + seconds(60)).value(0.0).build(),
+            datum("Late", minute + seconds(60)).value(5.0).build(),
+        ])
+        .await;
+    let metrics = [("e", "Errors"), ("r", "Requests"), ("l", "Late"), ("n", "Never")];
+    for (expressions, expected) in [
+        // Without requests there is no rate, and no division by zero.
+        (&["IF(r > 0, 100 * e / r)"][..], vec![(0, 25.0)]),
+        (&["100 * e / r"], vec![(0, 25.0)]),
+        (&["r - e"], vec![(0, 9.0), (60, 0.0)]),
+        (&["r / (PERIOD(r) / 60)"], vec![(0, 12.0), (60, 0.0)]),
+        (&["FILL(e, 7)"], vec![(0, 3.0), (60, 7.0)]),
+        (&["100 * FILL(l, 0) / (FILL(e, 0) + FILL(l, 0))"], vec![(0, 0.0), (60, 100.0)]),
+        (&["SUM([e, r, l])"], vec![(0, 15.0), (60, 5.0)]),
+        (&["e / r", "100 * e0"], vec![(0, 25.0)]),
+        (&["e + n"], vec![(0, 3.0)]),
+    ] {
+        let seen = account.evaluate(&metrics, expressions).await;
+        assert_eq!(seen, Ok(vec![expected]), "{expressions:?}");
+    }
+    for wrong in [
+        &["e +"][..],
+        &["e r"],
+        &["FURLONG(e)"],
+        &["5"],
+        &["SUM(e)"],
+        &["nobody"],
+        &["e0 + 1"],
+        &["e1 + e", "e0 + e"],
+    ] {
+        let refused = account.evaluate(&metrics, wrong).await;
+        assert_eq!(refused, Err("ValidationError".to_owned()), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn cloudwatch_adds_up_the_metrics_that_a_search_finds_by_their_exact_names() {
+    let account = account("search");
+    let minute = account.minute;
+    let of = |dimensions: &[(&str, &str)], value| {
+        let dimensions = dimensions.iter().map(|(name, value)| dimension(name, value)).collect();
+        datum("Events", minute).set_dimensions(Some(dimensions)).value(value).build()
+    };
+    account
+        .put([
+            of(&[("Service", "orders"), ("Target", "a")], 1.0),
+            of(&[("Target", "b"), ("Service", "orders")], 2.0),
+            of(&[("Service", "stock"), ("Target", "a")], 4.0),
+            of(&[("Service", "orders")], 8.0),
+            of(&[("Service", "orders"), ("Target", "a"), ("More", "x")], 16.0),
+        ])
+        .await;
+    let namespace = &account.namespace;
+    let search = format!(
+        "SEARCH('{{\"{namespace}\",Service,Target}} MetricName=\"Events\" Service=\"orders\"', 'Sum', 60)"
+    );
+    let sum = account.evaluate(&[], &[&format!("SUM({search})")]).await;
+    assert_eq!(sum, Ok(vec![vec![(0, 3.0)]]));
+    let mut each = account.evaluate(&[], &[&search]).await.unwrap();
+    each.sort_by(|one, other| one.partial_cmp(other).unwrap());
+    assert_eq!(each, [vec![(0, 1.0)], vec![(0, 2.0)]]);
+}
+
 #[tokio::test]
 async fn cloudwatch_lists_metrics_by_name_and_dimensions_in_pages() {
     // MiniStack answers all in one page.
@@ -547,15 +650,22 @@ async fn it_forgets_seconds_after_three_hours_minutes_after_15_days_and_keeps_lo
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_names_the_query_whose_expression_it_does_not_evaluate() {
+async fn it_refuses_functions_of_metric_math_that_it_does_not_know_by_name() {
     let world = paused_world();
     let account = local(&world);
-    let query = MetricDataQuery::builder().id("rate").expression("errors / requests").build();
-    let get = account.client.get_metric_data().metric_data_queries(query);
-    let get = get.start_time(at(account.minute)).end_time(at(account.minute + seconds(60)));
-    let error = get.send().await.unwrap_err();
-    assert_eq!(error.code(), Some("ValidationError"));
-    assert!(error.message().unwrap().contains("rate"));
+    for (expression, named) in [
+        ("RATE(m)", "Error in expression 'rate': the function RATE is not known."),
+        ("FILL(m, LINEAR)", "Error in expression 'rate': the arguments of FILL are not such"),
+    ] {
+        let query = MetricDataQuery::builder().id("rate").expression(expression).build();
+        let metric = account.query("m", account.metric("Requests", &[]), "Sum", 60);
+        let get = account.client.get_metric_data().metric_data_queries(query);
+        let get = get.metric_data_queries(metric);
+        let get = get.start_time(at(account.minute)).end_time(at(account.minute + seconds(60)));
+        let error = get.send().await.unwrap_err();
+        assert_eq!(error.code(), Some("ValidationError"));
+        assert!(error.message().unwrap().starts_with(named), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
-//! `GetMetricData` with `MetricStat` queries, page by page. A token holds for the same question only,
-//! as on AWS; asked another one it is not noticed here.
+//! `GetMetricData`, page by page: statistics of metrics, and [expressions](math) over them. A token
+//! holds for the same question only, as on AWS; asked another one it is not noticed here.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Reader;
@@ -9,23 +10,42 @@ use super::cbor::Value;
 use super::datum::read_unit;
 use super::fault::Fault;
 use super::fields::Fields;
+use super::math::{self, Expression, Search, Series};
 use super::metric::Metric;
 use super::period::{aligned, read_period, read_span};
 use super::stat::Stat;
+use super::store::epoch_seconds;
 
 const QUERIES_LIMIT: usize = 500;
+const EXPRESSION_LIMIT: usize = 2_048;
 /// Points of one page.
 const POINTS_LIMIT: i64 = 100_800;
 
-/// One query that reads one statistic of one metric.
 struct Query<'a> {
     id: &'a str,
     label: Option<&'a str>,
-    metric: Metric,
-    period: u64,
-    stat: Stat,
-    unit: Option<&'a str>,
+    source: Source<'a>,
     returned: bool,
+}
+
+enum Source<'a> {
+    /// One statistic of one metric.
+    Metric {
+        metric: Metric,
+        period: u64,
+        stat: Stat,
+        unit: Option<&'a str>,
+    },
+    Expression(Expression),
+}
+
+/// All queries of a request, and what was evaluated so far.
+struct Asked<'a> {
+    queries: &'a [Query<'a>],
+    span: Range<u64>,
+    reader: &'a Reader<'a>,
+    /// By id; nothing while it is being evaluated.
+    evaluated: RefCell<BTreeMap<String, Option<Vec<Series>>>>,
 }
 
 pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault> {
@@ -38,15 +58,17 @@ pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault>
     };
     let queries = read_queries(&fields)?;
     let page = read_page(&fields, reader)?;
+    let asked = Asked { queries: &queries, span, reader, evaluated: RefCell::default() };
     let mut results = Vec::new();
     let mut seen = 0;
-    for query in queries.iter().filter(|query| query.returned) {
-        let points = points(query, &span, newest_first, reader);
+    for (query, series) in asked.returned()? {
+        let points = in_order(series.points, newest_first);
         let within = page.of(seen, points.len());
         // A query without any points belongs to the first page, and is complete there.
         let is_last = points.is_empty() || seen + points.len() <= page.end;
         if !within.is_empty() || (points.is_empty() && page.start == 0) {
-            results.push(result(query, points.get(within).unwrap_or_default(), is_last));
+            let label = query.label.unwrap_or(&series.label);
+            results.push(result(query.id, label, points.get(within).unwrap_or_default(), is_last));
         }
         seen += points.len();
     }
@@ -124,52 +146,130 @@ fn read_query<'a>(fields: &Fields<'a>) -> Result<Query<'a>, Fault> {
     if !word || !id.starts_with(|c: char| c.is_ascii_lowercase()) || id.len() > 255 {
         return Err(Fault::validation(format!("The id {id} does not match ^[a-z][a-zA-Z0-9_]*$.")));
     }
-    if fields.has("Expression") {
-        let message =
-            format!("Query {id}: this stand-in evaluates no expressions, only MetricStat.");
-        return Err(Fault::validation(message));
-    }
-    let fields_of_stat = fields.required_structure("MetricStat")?;
-    let stat = fields_of_stat.required_text("Stat")?;
-    Ok(Query {
-        id,
-        label: fields.text("Label")?,
-        metric: Metric::read(&fields_of_stat.required_structure("Metric")?)?,
-        period: read_period(&fields_of_stat)?,
+    let source = match (fields.text("Expression")?, fields.structure("MetricStat")?) {
+        (Some(text), None) => Source::Expression(read_expression(id, text)?),
+        (None, Some(stat)) => read_stat(id, &stat)?,
+        _ => {
+            let message = format!("Query {id} needs exactly one of Expression and MetricStat.");
+            return Err(Fault::validation(message));
+        }
+    };
+    let returned = fields.flag("ReturnData")?.unwrap_or(true);
+    Ok(Query { id, label: fields.text("Label")?, source, returned })
+}
+
+fn read_stat<'a>(id: &str, fields: &Fields<'a>) -> Result<Source<'a>, Fault> {
+    let stat = fields.required_text("Stat")?;
+    Ok(Source::Metric {
+        metric: Metric::read(&fields.required_structure("Metric")?)?,
+        period: read_period(fields)?,
         stat: Stat::parse(stat).ok_or_else(|| {
             Fault::validation(format!("Query {id}: the statistic \"{stat}\" is not known."))
         })?,
-        unit: read_unit(&fields_of_stat)?,
-        returned: fields.flag("ReturnData")?.unwrap_or(true),
+        unit: read_unit(fields)?,
     })
 }
 
-/// Start and figure of each bucket that has one.
-fn points(
-    query: &Query<'_>,
-    span: &Range<u64>,
-    newest_first: bool,
-    reader: &Reader<'_>,
-) -> Vec<(u64, f64)> {
-    let span = aligned(span, query.period);
-    let buckets = reader.totals(&query.metric, &span, query.period, query.unit);
-    let mut points: Vec<_> = buckets
-        .iter()
-        .filter_map(|(start, samples)| query.stat.of(samples).map(|figure| (*start, figure)))
-        .collect();
+fn read_expression(id: &str, text: &str) -> Result<Expression, Fault> {
+    if text.is_empty() || text.len() > EXPRESSION_LIMIT {
+        return Err(Fault::validation(format!(
+            "The expression of {id} has {} characters; allowed are 1 to {EXPRESSION_LIMIT}.",
+            text.len()
+        )));
+    }
+    math::parse(text).map_err(|error| in_expression(id, &error))
+}
+
+fn in_expression(id: &str, error: &str) -> Fault {
+    Fault::validation(format!("Error in expression '{id}': {error}."))
+}
+
+impl Asked<'_> {
+    /// The series of all queries that return data, in their order: one of each metric, and of an
+    /// expression as many as it comes to.
+    fn returned(&self) -> Result<Vec<(&Query<'_>, Series)>, Fault> {
+        let mut returned = Vec::new();
+        for query in self.queries {
+            // Also of what returns nothing: an expression that is wrong is refused in any case.
+            let series = self.of(query).map_err(|error| in_expression(query.id, &error))?;
+            if query.returned {
+                returned.extend(series.into_iter().map(|series| (query, series)));
+            }
+        }
+        Ok(returned)
+    }
+
+    fn of(&self, query: &Query<'_>) -> Result<Vec<Series>, String> {
+        match &query.source {
+            Source::Metric { metric, period, stat, unit } => {
+                Ok(vec![self.read(metric, *period, *stat, *unit)])
+            }
+            Source::Expression(expression) => {
+                if let Some(evaluated) = self.evaluated.borrow().get(query.id) {
+                    let under_way = || format!("{} depends on itself", query.id);
+                    return evaluated.clone().ok_or_else(under_way);
+                }
+                self.evaluated.borrow_mut().insert(query.id.to_owned(), None);
+                let series = math::evaluate(expression, self)?;
+                self.evaluated.borrow_mut().insert(query.id.to_owned(), Some(series.clone()));
+                Ok(series)
+            }
+        }
+    }
+
+    fn read(&self, metric: &Metric, period: u64, stat: Stat, unit: Option<&str>) -> Series {
+        let buckets = self.reader.totals(metric, &aligned(&self.span, period), period, unit);
+        let figures = buckets.iter();
+        let points =
+            figures.filter_map(|(start, samples)| stat.of(samples).map(|figure| (*start, figure)));
+        Series { label: metric.name.clone(), period, points: points.collect() }
+    }
+
+    fn query(&self, id: &str) -> Option<&Query<'_>> {
+        self.queries.iter().find(|query| query.id == id)
+    }
+}
+
+impl math::Queries for Asked<'_> {
+    fn series(&self, id: &str) -> Result<Vec<Series>, String> {
+        self.of(self.query(id).ok_or_else(|| format!("there is no query {id}"))?)
+    }
+
+    fn period(&self, id: &str) -> Option<u64> {
+        match self.query(id)?.source {
+            Source::Metric { period, .. } => Some(period),
+            Source::Expression(_) => None,
+        }
+    }
+
+    fn found(&self, search: &Search) -> Vec<Series> {
+        let found = self.reader.state.store.metrics().filter(|metric| search.finds(metric));
+        found.map(|metric| self.read(metric, search.period, search.stat, None)).collect()
+    }
+
+    fn starts(&self, period: u64) -> Vec<u64> {
+        let span = aligned(&self.span, period);
+        let now = epoch_seconds(self.reader.now);
+        let step = usize::try_from(period).unwrap_or(usize::MAX);
+        span.step_by(step).take_while(|start| *start <= now).collect()
+    }
+}
+
+fn in_order(points: BTreeMap<u64, f64>, newest_first: bool) -> Vec<(u64, f64)> {
+    let mut points: Vec<_> = points.into_iter().collect();
     if newest_first {
         points.reverse();
     }
     points
 }
 
-fn result(query: &Query<'_>, points: &[(u64, f64)], is_last: bool) -> Value {
+fn result(id: &str, label: &str, points: &[(u64, f64)], is_last: bool) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
     let times = points.iter().map(|(start, _)| Value::Time(*start as f64)).collect();
     let values = points.iter().map(|(_, figure)| Value::Float(*figure)).collect();
     Value::map([
-        ("Id", Value::text(query.id)),
-        ("Label", Value::text(query.label.unwrap_or(&query.metric.name))),
+        ("Id", Value::text(id)),
+        ("Label", Value::text(label)),
         ("Timestamps", Value::List(times)),
         ("Values", Value::List(values)),
         ("StatusCode", Value::text(if is_last { "Complete" } else { "PartialData" })),

@@ -4,7 +4,8 @@
 //! an exact set of dimensions, minute and second buckets, percentiles only where the data carries
 //! single values. What differs: a point is visible at once unless [`CloudWatch::delay_points`]
 //! says otherwise, percentiles are exact, a dimension named `Environment` must be `blue` or
-//! `green`, and `GetMetricData` answers plain `MetricStat` queries only.
+//! `green`, and of metric math only what dashboards here are made of is known: `+ - * /`, comparisons,
+//! `IF`, `FILL` with a number, `PERIOD`, `SUM`, and `SEARCH` for exact names; all else is refused.
 
 mod cbor;
 mod dashboard_body;
@@ -15,6 +16,7 @@ mod fields;
 mod get_metric_data;
 mod get_metric_statistics;
 mod list_metrics;
+mod math;
 mod metric;
 mod period;
 mod put_metric_data;
