@@ -112,6 +112,7 @@ impl Cell for CounterCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot;
 
     #[test]
     fn what_cloudwatchs_numbers_can_hold_is_counted_exactly_and_more_is_refused() {
@@ -130,5 +131,44 @@ mod tests {
         cell.reach(LARGEST);
         cell.reach(LARGEST - 1);
         assert_eq!(cell.take(&mut taken), Taken::New(Amount::Sum(LARGEST)));
+    }
+
+    #[test]
+    fn what_more_threads_than_slots_add_is_all_in_the_sum() {
+        const EACH: u64 = 200_000;
+        let sharded = Sharded::<AtomicU64>::default();
+        let threads = slot::count() + 8;
+        let all_here = std::sync::Barrier::new(threads);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    // With all of them living, some have no slot of their own.
+                    slot::current();
+                    all_here.wait();
+                    (0..EACH).for_each(|_| sharded.add(1));
+                });
+            }
+        });
+        assert_eq!(sharded.sum(), threads as u64 * EACH);
+    }
+
+    #[test]
+    fn threads_one_after_the_other_add_to_one_copy_without_losing_any() {
+        let sharded = Sharded::<AtomicU64>::default();
+        for _ in 0..200 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..100).for_each(|_| sharded.add(1)));
+            });
+        }
+        assert_eq!(sharded.sum(), 20_000);
+    }
+
+    #[test]
+    fn a_copy_is_made_when_its_thread_first_asks() {
+        let sharded = Sharded::<AtomicU64>::default();
+        assert_eq!(sharded.iter().count(), 0);
+        sharded.add(1);
+        sharded.add(1);
+        assert_eq!(sharded.iter().count(), 1);
     }
 }

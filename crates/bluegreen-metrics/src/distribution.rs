@@ -1,17 +1,19 @@
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::amount::{Amount, Taken};
-use crate::bucket::{OCTAVES, PER_OCTAVE, Place};
+use crate::bucket::Place;
 use crate::counter::CounterCell;
+use crate::histogram::Histogram;
 use crate::own_metrics::OVERFLOW_DISTRIBUTION;
 use crate::series::Cell;
-use crate::shard::{Sharded, Writer};
+use crate::shard::Sharded;
 
+mod copy;
 mod reading;
 
 pub(crate) use reading::Reading;
+
+use copy::Shard;
 
 /// Values of which percentiles matter: latencies, sizes.
 ///
@@ -53,53 +55,9 @@ pub(crate) struct DistributionCell {
     refused: Arc<CounterCell>,
 }
 
-#[derive(Debug)]
-struct Shard {
-    zeros: AtomicU64,
-    /// The bits of the extremes since the last collection: of positive floats the order of the bits
-    /// is that of the values.
-    min: AtomicU64,
-    max: AtomicU64,
-    /// The extremes before these, whose records had ended when these began.
-    displaced_min: AtomicU64,
-    displaced_max: AtomicU64,
-    octaves: [OnceLock<Box<Octave>>; OCTAVES],
-}
-
 /// The most times that one call may record a value: products with an offset then fit, and no window
 /// can have so many calls that their sum wraps around.
 const MOST_TIMES: u64 = u32::MAX as u64;
-
-#[derive(Debug)]
-struct Octave {
-    buckets: [Bucket; PER_OCTAVE],
-    /// What is too large for the offsets of values recorded many times over: units of 2³².
-    high: OnceLock<Box<[AtomicU64; PER_OCTAVE]>>,
-}
-
-#[derive(Debug, Default)]
-struct Bucket {
-    count: AtomicU64,
-    offsets: AtomicU64,
-}
-
-/// No smallest value yet.
-const NO_MIN: u64 = u64::MAX;
-/// No largest value yet. Zero itself needs no telling apart: it is never above another.
-const NO_MAX: u64 = 0;
-
-impl Default for Shard {
-    fn default() -> Self {
-        Self {
-            zeros: AtomicU64::new(0),
-            min: AtomicU64::new(NO_MIN),
-            max: AtomicU64::new(NO_MAX),
-            displaced_min: AtomicU64::new(NO_MIN),
-            displaced_max: AtomicU64::new(NO_MAX),
-            octaves: [const { OnceLock::new() }; OCTAVES],
-        }
-    }
-}
 
 impl DistributionCell {
     pub(crate) fn record(&self, value: f64, times: u64) {
@@ -107,47 +65,18 @@ impl DistributionCell {
         if times == 0 {
             return;
         }
-        if times > MOST_TIMES {
+        let place = Place::of(value);
+        if times > MOST_TIMES || place == Place::Refused {
             self.refused.count(times);
             return;
         }
-        match Place::of(value) {
-            Place::Refused => self.refused.count(times),
-            Place::Zero => {
-                let (shard, writer) = self.shards.own();
-                shard.stretch(0, writer);
-                writer.add(&shard.zeros, times, Ordering::Release);
-            }
-            Place::Bucket { octave, sub, offset } => {
-                let (shard, writer) = self.shards.own();
-                shard.stretch(value.to_bits(), writer);
-                let octave = shard.octaves.get(octave).map(|octave| octave.get_or_init(empty));
-                if let Some((octave, bucket)) =
-                    octave.and_then(|octave| Some((octave, octave.buckets.get(sub)?)))
-                {
-                    let offsets = if times == 1 {
-                        offset
-                    } else {
-                        octave.add_high(sub, offset * times, writer)
-                    };
-                    // The count last: who sees it also sees the offset and the extremes.
-                    writer.add(&bucket.offsets, offsets, Ordering::Relaxed);
-                    writer.add(&bucket.count, times, Ordering::Release);
-                }
-            }
-        }
+        let (shard, writer) = self.shards.own();
+        shard.record(place, value, times, writer);
     }
-}
 
-impl Octave {
-    /// Adds what is above 32 bits; answers what is below.
-    #[cold]
-    fn add_high(&self, sub: usize, offsets: u64, writer: Writer) -> u64 {
-        let high = self.high.get_or_init(|| Box::new([const { AtomicU64::new(0) }; PER_OCTAVE]));
-        if let Some(high) = high.get(sub) {
-            writer.add(high, offsets >> 32, Ordering::Relaxed);
-        }
-        offsets & u64::from(u32::MAX)
+    /// What came since the last call.
+    pub(crate) fn read(&self, reading: &mut Reading) -> Histogram {
+        reading.take(&self.shards)
     }
 }
 
@@ -161,21 +90,10 @@ impl Cell for DistributionCell {
     }
 
     fn take(&self, reading: &mut Reading) -> Taken {
-        let histogram = reading.take(self);
+        let histogram = self.read(reading);
         if histogram.count() == 0 { Taken::Nothing } else { Taken::New(Amount::Values(histogram)) }
     }
 }
 
-impl Shard {
-    /// Widens the extremes; a mere look once they are wide enough.
-    fn stretch(&self, bits: u64, writer: Writer) {
-        writer.lower(&self.min, &self.displaced_min, bits);
-        writer.raise(&self.max, &self.displaced_max, bits);
-    }
-}
-
-fn empty() -> Box<Octave> {
-    let buckets =
-        [const { Bucket { count: AtomicU64::new(0), offsets: AtomicU64::new(0) } }; PER_OCTAVE];
-    Box::new(Octave { buckets, high: OnceLock::new() })
-}
+#[cfg(test)]
+mod tests;

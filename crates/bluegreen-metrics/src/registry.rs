@@ -18,12 +18,14 @@ use crate::{DimensionSet, MetricsError, Resolution, Unit};
 mod caps;
 mod remembered;
 mod routes;
+mod sole;
 
 pub(crate) use caps::Caps;
 pub(crate) use routes::Routes;
 
 use caps::Overflowing;
 use remembered::Remembered;
+use sole::take_sole;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -306,15 +308,12 @@ impl Registry {
         let mut inner = self.lock();
         let Inner { families, remembered, counted, .. } = &mut *inner;
         let Some(family) = families.get_mut(name) else { return Err(cell) };
-        let Some(Member { cell: own, targets, counts }) = family.series.remove(labels) else {
-            return Err(cell);
+        let let_go = |Member { cell, targets, counts }: Member| {
+            drop(cell);
+            (targets, counts)
         };
-        drop(own);
-        // Who got hold of it since the look keeps it alive, and it its place.
-        let cell = Arc::try_unwrap(cell).inspect_err(|cell| {
-            let cell = Arc::clone(cell);
-            family.series.insert(labels.clone(), Member { cell, targets, counts });
-        })?;
+        let hold_again = |cell: Arc<C>, (targets, counts)| Member { cell, targets, counts };
+        let (cell, (_, counts)) = take_sole(&mut family.series, labels, cell, let_go, hold_again)?;
         if let Some(left) = cell.left() {
             remembered.keep(C::KIND, name, labels, left);
         }

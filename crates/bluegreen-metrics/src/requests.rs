@@ -79,7 +79,7 @@ impl RequestsCell {
 impl RequestsReading {
     pub(crate) fn take(&mut self, cell: &RequestsCell) -> RequestWindow {
         let (succeeded, failed) =
-            (self.succeeded.take(&cell.succeeded), self.failed.take(&cell.failed));
+            (cell.succeeded.read(&mut self.succeeded), cell.failed.read(&mut self.failed));
         let errors = failed.count();
         let latency = succeeded.join(failed);
         let requests = latency.count();

@@ -5,11 +5,11 @@
 //! 2. The next owner of a slot got it through a lock, so it reads what the former one wrote.
 //! 3. Threads without a slot share one copy more, and add to it atomically.
 //! 4. Numbers only grow, so a reader needs nothing but their differences: it writes nothing.
-
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! Checked with loom (`tests/shards_loom.rs` compiles this very file against loom's atomics).
 
 use crate::slot;
+use crate::sync::{AtomicU64, OnceLock, Ordering};
 
 /// Two lines, as processors fetch them in pairs.
 #[derive(Debug, Default)]
@@ -107,49 +107,5 @@ impl Writer {
                 Self::OneOfMany => drop(number.fetch_max(n, Ordering::AcqRel)),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_more_threads_than_slots_add_is_all_in_the_sum() {
-        const EACH: u64 = 200_000;
-        let sharded = Sharded::<AtomicU64>::default();
-        let threads = slot::count() + 8;
-        let all_here = std::sync::Barrier::new(threads);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    // With all of them living, some have no slot of their own.
-                    slot::current();
-                    all_here.wait();
-                    (0..EACH).for_each(|_| sharded.add(1));
-                });
-            }
-        });
-        assert_eq!(sharded.sum(), threads as u64 * EACH);
-    }
-
-    #[test]
-    fn threads_one_after_the_other_add_to_one_copy_without_losing_any() {
-        let sharded = Sharded::<AtomicU64>::default();
-        for _ in 0..200 {
-            std::thread::scope(|scope| {
-                scope.spawn(|| (0..100).for_each(|_| sharded.add(1)));
-            });
-        }
-        assert_eq!(sharded.sum(), 20_000);
-    }
-
-    #[test]
-    fn a_copy_is_made_when_its_thread_first_asks() {
-        let sharded = Sharded::<AtomicU64>::default();
-        assert_eq!(sharded.iter().count(), 0);
-        sharded.add(1);
-        sharded.add(1);
-        assert_eq!(sharded.iter().count(), 1);
     }
 }

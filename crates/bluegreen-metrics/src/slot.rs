@@ -1,11 +1,14 @@
 //! A number that no other living thread has.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
-/// No number: more threads than numbers, or a thread that is ending.
-pub(crate) const NONE: usize = usize::MAX;
+mod numbers;
+
+pub(crate) use numbers::NONE;
+
+use numbers::Numbers;
+
 /// Not asked for yet.
 const UNASKED: usize = NONE - 1;
 
@@ -15,12 +18,12 @@ static SLOTS: LazyLock<usize> = LazyLock::new(|| {
     processors.saturating_mul(2).clamp(8, 64)
 });
 
-static FREE: LazyLock<Mutex<BTreeSet<usize>>> = LazyLock::new(|| Mutex::new((0..*SLOTS).collect()));
+static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| Numbers::below(*SLOTS));
 
 thread_local! {
     // Apart from what gives the number back, so that looking costs one load.
     static CURRENT: Cell<usize> = const { Cell::new(UNASKED) };
-    static HELD: Held = Held::take();
+    static HELD: Held = Held(NUMBERS.take());
 }
 
 /// How many numbers there are, from zero.
@@ -41,34 +44,20 @@ fn ask() -> usize {
     slot
 }
 
-/// A number, given back when its thread ends. The lock orders the next owner's writes after ours.
+/// A number, given back when its thread ends.
 struct Held(usize);
-
-impl Held {
-    fn take() -> Self {
-        // The lowest, so that few copies are ever made.
-        Self(free().pop_first().unwrap_or(NONE))
-    }
-}
 
 impl Drop for Held {
     fn drop(&mut self) {
         // What other thread-locals still record at their end must not touch the next owner's copy.
         CURRENT.set(NONE);
-        if self.0 != NONE {
-            free().insert(self.0);
-        }
+        NUMBERS.give_back(self.0);
     }
-}
-
-// A set of numbers is whole whatever panicked beside it.
-fn free() -> MutexGuard<'static, BTreeSet<usize>> {
-    FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
+    use std::sync::{Barrier, Mutex};
 
     use super::*;
 

@@ -66,7 +66,7 @@ mod tests {
         requests.iter().for_each(|took| cell.record(TimeUnit::Milliseconds.of(*took), 1));
         let text = above(bound);
         let number: f64 = text["TC(".len()..text.len() - ":)".len()].parse().unwrap();
-        let values = Reading::default().take(&cell).values();
+        let values = cell.read(&mut Reading::default()).values();
         let (mut above, mut within) = (0, 0);
         for (value, count) in values {
             *if value > number { &mut above } else { &mut within } += count;
