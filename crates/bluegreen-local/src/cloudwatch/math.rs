@@ -74,10 +74,10 @@ fn value(expression: &Expression, queries: &impl Queries) -> Result<Value, Strin
             Ok(Value::Array(series.collect::<Result<Vec<_>, _>>()?.concat()))
         }
         Expression::Negated(inner) => {
-            combine(Operator::Minus, Value::Scalar(0.0), value(inner, queries)?)
+            combine(Operator::Minus, &Value::Scalar(0.0), &value(inner, queries)?)
         }
         Expression::Binary(left, operator, right) => {
-            combine(*operator, value(left, queries)?, value(right, queries)?)
+            combine(*operator, &value(left, queries)?, &value(right, queries)?)
         }
         Expression::Call(function, arguments) => call(function, arguments, queries),
     }
@@ -153,9 +153,10 @@ fn sum(of: Value) -> Result<Value, String> {
     }
 }
 
-fn common_period(series: &[Series]) -> Result<u64, String> {
-    let first = series.first().map_or(60, |series| series.period);
-    if series.iter().all(|series| series.period == first) {
+fn common_period<'a>(series: impl IntoIterator<Item = &'a Series>) -> Result<u64, String> {
+    let mut periods = series.into_iter().map(|series| series.period);
+    let first = periods.next().unwrap_or(60);
+    if periods.all(|period| period == first) {
         Ok(first)
     } else {
         Err("series of different periods in one expression are not known here".to_owned())
@@ -199,8 +200,8 @@ fn at(value: &Value, start: u64) -> Option<f64> {
 }
 
 /// Point by point; a point that one side lacks is zero there.
-fn combine(operator: Operator, left: Value, right: Value) -> Result<Value, String> {
-    let (starts, like) = match (&left, &right) {
+fn combine(operator: Operator, left: &Value, right: &Value) -> Result<Value, String> {
+    let (starts, period) = match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             let scalar = operator.apply(*left, *right).map(Value::Scalar);
             return scalar.ok_or_else(|| "a scalar is divided by zero".to_owned());
@@ -209,20 +210,19 @@ fn combine(operator: Operator, left: Value, right: Value) -> Result<Value, Strin
             return Err("arithmetic with arrays is not known here".to_owned());
         }
         (Value::Series(one), Value::Series(other)) => {
-            common_period(&[one.clone(), other.clone()])?;
             let starts = one.points.keys().chain(other.points.keys()).copied();
-            (starts.collect::<Vec<_>>(), one)
+            (starts.collect::<Vec<_>>(), common_period([one, other])?)
         }
         (Value::Series(one), Value::Scalar(_)) | (Value::Scalar(_), Value::Series(one)) => {
-            (one.points.keys().copied().collect(), one)
+            (one.points.keys().copied().collect(), one.period)
         }
     };
     let figure = |start: u64| {
         let side = |value: &Value| at(value, start).unwrap_or(0.0);
-        operator.apply(side(&left), side(&right)).map(|figure| (start, figure))
+        operator.apply(side(left), side(right)).map(|figure| (start, figure))
     };
     let points = starts.into_iter().filter_map(figure).collect();
-    Ok(Value::Series(Series { label: String::new(), period: like.period, points }))
+    Ok(Value::Series(Series { label: String::new(), period, points }))
 }
 
 impl Operator {
