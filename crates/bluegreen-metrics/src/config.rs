@@ -34,8 +34,8 @@ pub struct MetricsConfig {
     /// What to do after a call whose outcome is unknown. Default: [`OnUnknown::Resend`].
     pub on_unknown: OnUnknown,
     /// How much memory, in bytes, may hold what could not be sent yet. Default: 16 MiB, which is a
-    /// day's figures of about fifty metrics. Past it the oldest are dropped and counted. Names and
-    /// labels come on top where a series is forgotten while figures of it wait. At least 64 KiB.
+    /// day's figures of about fifty metrics, their names and labels included. Past it the oldest are
+    /// dropped and counted. At least 64 KiB.
     pub max_pending_bytes: usize,
     /// How many combinations of labels one metric may have. Default: 100. Each is a metric to
     /// CloudWatch, at $0.30 a month for the first 10,000. What comes later is folded into one

@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::point::Point;
 
+mod memory;
+
+use memory::Memory;
+
 /// CloudWatch takes two weeks back; an hour less keeps clear of the edge.
 const OLDEST: Duration = Duration::from_secs((14 * 24 - 1) * 3600);
 /// CloudWatch takes two hours ahead, as after a clock that was set back.
@@ -14,20 +18,20 @@ const NEWEST: Duration = Duration::from_secs(2 * 3600 - 60);
 #[derive(Debug)]
 pub(crate) struct Pending {
     points: VecDeque<Point>,
-    memory: usize,
+    memory: Memory,
     max_memory: usize,
     in_call: usize,
 }
 
 impl Pending {
     pub(crate) fn new(max_memory: usize) -> Self {
-        Self { points: VecDeque::new(), memory: 0, max_memory, in_call: 0 }
+        Self { points: VecDeque::new(), memory: Memory::default(), max_memory, in_call: 0 }
     }
 
     /// Adds new points; answers how many of the oldest had to go.
     pub(crate) fn add(&mut self, points: Vec<Point>) -> usize {
         for point in points {
-            self.memory += point.memory();
+            self.memory.add(&point);
             self.points.push_back(point);
         }
         self.shrink()
@@ -38,7 +42,7 @@ impl Pending {
     pub(crate) fn take(&mut self, count: usize) -> Vec<Point> {
         let count = count.min(self.points.len());
         let taken: Vec<_> = self.points.drain(..count).collect();
-        self.memory -= taken.iter().map(Point::memory).sum::<usize>();
+        taken.iter().for_each(|point| self.memory.remove(point));
         self.in_call += taken.len();
         taken
     }
@@ -52,7 +56,7 @@ impl Pending {
     pub(crate) fn give_back(&mut self, points: Vec<Point>) -> usize {
         self.in_call -= points.len();
         for point in points.into_iter().rev() {
-            self.memory += point.memory();
+            self.memory.add(&point);
             self.points.push_front(point);
         }
         self.shrink()
@@ -65,8 +69,14 @@ impl Pending {
             now.duration_since(point.start).is_ok_and(|age| age > OLDEST)
                 || point.start.duration_since(now).is_ok_and(|ahead| ahead > NEWEST)
         };
-        self.points.retain(|point| !is_stale(point));
-        self.memory = self.points.iter().map(Point::memory).sum();
+        let memory = &mut self.memory;
+        self.points.retain(|point| {
+            let stale = is_stale(point);
+            if stale {
+                memory.remove(point);
+            }
+            !stale
+        });
         before - self.points.len()
     }
 
@@ -82,10 +92,10 @@ impl Pending {
 
     fn shrink(&mut self) -> usize {
         let mut dropped = 0;
-        while self.memory > self.max_memory
+        while self.memory.bytes() > self.max_memory
             && let Some(oldest) = self.points.pop_front()
         {
-            self.memory -= oldest.memory();
+            self.memory.remove(&oldest);
             dropped += 1;
         }
         dropped
@@ -123,12 +133,13 @@ mod tests {
         assert_eq!(values(&pending.take(1_000)), [0.0, 1.0, 2.0, 3.0]);
         pending.settled(4);
         assert_eq!(pending.len(), 0);
-        assert_eq!(pending.memory, 0);
+        assert_eq!(pending.memory.bytes(), 0);
     }
 
     #[test]
     fn past_the_bound_the_oldest_go() {
-        let one = points(0..1)[0].memory();
+        let one = &points(0..1)[0];
+        let one = one.memory() + one.series.memory();
         let mut pending = Pending::new(5 * one);
         assert_eq!(pending.add(points(0..8)), 3);
         let taken = pending.take(2);
@@ -145,5 +156,31 @@ mod tests {
         assert_eq!(pending.drop_stale(UNIX_EPOCH + OLDEST + Duration::from_secs(600)), 10);
         assert_eq!(pending.drop_stale(UNIX_EPOCH + Duration::from_secs(31 * 60)), 49);
         assert_eq!(values(&pending.take(1_000)).len(), 141);
+    }
+
+    #[test]
+    fn names_count_once_for_a_series_as_long_as_a_point_of_it_waits() {
+        let name = "x".repeat(10_000);
+        let one = Point::named(&name, UNIX_EPOCH, &[(1.0, 1)]);
+        let mut pending = Pending::new(1_000_000);
+        for _ in 0..50 {
+            assert_eq!(pending.add(one.clone()), 0);
+        }
+        let bytes = pending.memory.bytes();
+        assert!((10_000..10_000 + 50 * 256).contains(&bytes), "{bytes}");
+        let taken = pending.take(49);
+        assert!(pending.memory.bytes() > 10_000);
+        let last = pending.take(1);
+        assert_eq!(pending.memory.bytes(), 0);
+        pending.give_back(last);
+        pending.give_back(taken);
+        assert_eq!(pending.memory.bytes(), bytes);
+        assert_eq!(pending.drop_stale(UNIX_EPOCH + 2 * OLDEST), 50);
+        assert_eq!(pending.memory.bytes(), 0);
+        // Each of a series of its own, as when they come and are forgotten.
+        let mut pending = Pending::new(100_000);
+        let dropped: usize =
+            (0..50).map(|_| pending.add(Point::named(&name, UNIX_EPOCH, &[(1.0, 1)]))).sum();
+        assert_eq!((pending.len(), dropped), (9, 41));
     }
 }

@@ -33,6 +33,14 @@ impl SeriesId {
     pub(crate) fn unit(&self) -> Unit {
         self.unit.get().copied().unwrap_or_default()
     }
+
+    /// About how much memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        let dimension =
+            |(name, value): &Dimension| size_of::<Dimension>() + name.len() + value.len();
+        let dimensions: usize = self.dimensions.iter().map(dimension).sum();
+        size_of::<Self>() + self.name.len() + dimensions
+    }
 }
 
 /// A kind of series: what callers record in, and how the collector reads it.

@@ -140,6 +140,33 @@ async fn past_the_bound_the_oldest_go_and_are_counted_and_published() {
     running.stop(seconds(5)).await;
 }
 
+/// Each comes, is forgotten, and lives on in its figures.
+#[tokio::test(start_paused = true)]
+async fn names_of_series_that_are_forgotten_in_an_outage_stay_within_the_bound() {
+    let account = Account::new();
+    let outage = account.world.faults().inject(Rule::new(Account::puts(), Fault::Throttle));
+    let config =
+        MetricsConfig::default().with_max_pending_bytes(64 * 1024).with_idle_ttl(seconds(60));
+    let (metrics, running) = account.start(Color::Blue, config);
+    Account::between_windows().await;
+    for n in 0..100 {
+        let user = format!("{n:0>1000}");
+        metrics.counter_with("n", Unit::Count, &[("user", &user)]).unwrap().increment();
+        tokio::time::sleep(seconds(60)).await;
+    }
+    drop(outage);
+    tokio::time::sleep(seconds(75)).await;
+    let stats = metrics.stats();
+    let arrived = account.series("n");
+    // Each takes more than a kilobyte, and beside them wait counts of failures and drops.
+    assert!((25..64).contains(&arrived.len()), "{} {stats:?}", arrived.len());
+    assert!(stats.dropped.overflow >= 100 - arrived.len() as u64, "{stats:?}");
+    assert_eq!((stats.pending, stats.folded), (0, 0), "{stats:?}");
+    let newest = arrived.iter().filter_map(|series| series.dimensions.get("user")).max();
+    assert!(newest.is_some_and(|user| user.ends_with("99")), "{newest:?}");
+    running.stop(seconds(5)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_datum_that_cloudwatch_never_takes_does_not_hold_up_the_others() {
     // Two hours and 40 seconds behind us at the flush: the second minute is too far ahead there.
