@@ -59,7 +59,7 @@ impl DimensionSet {
 
     /// The dimensions of a series of this process.
     pub(crate) fn dimensions(self, identity: &ServiceIdentity, labels: &Labels) -> Vec<Dimension> {
-        let own = |name: &str, value: &str| (name.to_owned(), adapt_value(value));
+        let own = |name: &str, value: &str| (name.to_owned(), adapt_value(value).into_owned());
         let mut dimensions =
             vec![own(ENVIRONMENT, identity.color.as_str()), own(SERVICE, identity.key.service())];
         dimensions.extend(identity.key.stage().map(|stage| own(STAGE, stage)));

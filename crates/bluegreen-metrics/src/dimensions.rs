@@ -1,5 +1,7 @@
 //! What tells series of one name apart, and what CloudWatch takes as names.
 
+use std::borrow::Cow;
+
 use bluegreen_core::{Color, ServiceKey};
 
 use crate::MetricsError;
@@ -74,7 +76,8 @@ impl Labels {
     ) -> Result<Self, MetricsError> {
         let labels = labels
             .map(|(name, value)| {
-                (adapt(name.trim_start_matches(':'), NAME_LIMIT), adapt_value(value))
+                let name = adapt(name.trim_start_matches(':'), NAME_LIMIT);
+                (name.into_owned(), adapt_value(value).into_owned())
             })
             .filter(|(name, _)| !is_own(name));
         Self::sorted(metric, labels)
@@ -102,7 +105,7 @@ impl Labels {
 
     /// One label of our own.
     pub(crate) fn one(name: &str, value: &str) -> Self {
-        Self(vec![(name.to_owned(), adapt(value, VALUE_LIMIT))])
+        Self(vec![(name.to_owned(), adapt_value(value).into_owned())])
     }
 
     /// Where even the names were too many.
@@ -154,21 +157,18 @@ pub(crate) fn check_namespace(namespace: &str) -> Result<(), MetricsError> {
     Err(MetricsError::Name { field: "namespace", found: namespace.to_owned(), bound })
 }
 
-/// The nearest text that CloudWatch takes as a dimension's value.
-pub(crate) fn adapt_value(value: &str) -> String {
+/// The nearest text that CloudWatch takes as a dimension's value: the same where it takes that.
+pub(crate) fn adapt_value(value: &str) -> Cow<'_, str> {
     adapt(value, VALUE_LIMIT)
 }
 
-/// The nearest text that CloudWatch takes as a metric's name.
-pub(crate) fn adapt_metric(name: &str) -> String {
+/// The nearest text that CloudWatch takes as a metric's name: the same where it takes that.
+pub(crate) fn adapt_metric(name: &str) -> Cow<'_, str> {
     adapt(name, NAME_LIMIT)
 }
 
 fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), MetricsError> {
-    let fits = (1..=limit).contains(&text.len())
-        && text.chars().all(is_printable)
-        && !text.trim().is_empty();
-    if fits {
+    if fits(text, limit) {
         return Ok(());
     }
     let bound = if limit == NAME_LIMIT {
@@ -179,10 +179,17 @@ fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Metri
     Err(MetricsError::Name { field, found: text.to_owned(), bound })
 }
 
-fn adapt(text: &str, limit: usize) -> String {
+fn fits(text: &str, limit: usize) -> bool {
+    (1..=limit).contains(&text.len()) && text.chars().all(is_printable) && !text.trim().is_empty()
+}
+
+fn adapt(text: &str, limit: usize) -> Cow<'_, str> {
+    if fits(text, limit) {
+        return Cow::Borrowed(text);
+    }
     let adapted: String =
         text.chars().take(limit).map(|c| if is_printable(c) { c } else { '?' }).collect();
-    if adapted.trim().is_empty() { "none".to_owned() } else { adapted }
+    if adapted.trim().is_empty() { Cow::Borrowed("none") } else { Cow::Owned(adapted) }
 }
 
 fn is_printable(c: char) -> bool {

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::{Filtered, LevelFilter};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::dimensions::adapt_value;
 use crate::{Counter, Metrics};
 
 /// A `tracing` layer that counts the events of level ERROR, so that the error logs of both colors
@@ -39,7 +40,7 @@ use crate::{Counter, Metrics};
 #[derive(Clone, Debug)]
 pub struct ErrorEvents {
     metrics: Metrics,
-    /// Targets are constants of the code, and those of `log` are capped as labels are.
+    /// As CloudWatch has them, so that they are capped as labels are: those of `log` are of any text.
     by_target: Arc<ArcSwap<HashMap<Box<str>, Counter>>>,
 }
 
@@ -56,6 +57,7 @@ impl ErrorEvents {
     }
 
     fn count(&self, target: &str) {
+        let target = &*adapt_value(target);
         if let Some(counter) = self.by_target.load().get(target) {
             counter.increment();
             return;
@@ -111,4 +113,33 @@ impl Visit for Bridged<'_> {
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudwatch::Client;
+    use aws_sdk_cloudwatch::config::{BehaviorVersion, Config};
+    use bluegreen_core::{Color, Release, ServiceIdentity, ServiceKey};
+
+    use super::*;
+    use crate::MetricsConfig;
+
+    #[test]
+    fn targets_without_end_that_are_one_to_cloudwatch_take_the_memory_of_one() {
+        let key = ServiceKey::new("orders").unwrap();
+        let who = ServiceIdentity::new(key, Color::Blue, Release::new("1").unwrap(), "1");
+        let client = Client::from_conf(
+            Config::builder().behavior_version(BehaviorVersion::latest()).build(),
+        );
+        let (metrics, _publisher) =
+            Metrics::new(client, "Shop", &who, MetricsConfig::default()).unwrap();
+        let events = ErrorEvents::new(metrics);
+        ('ä'..='ÿ').for_each(|target| events.count(&target.to_string()));
+        let long = "x".repeat(1_024);
+        (0..100).for_each(|n| events.count(&format!("{long}{n}")));
+        let known = events.by_target.load();
+        let mut targets: Vec<_> = known.keys().map(|target| target.len()).collect();
+        targets.sort_unstable();
+        assert_eq!(targets, [1, 1_024]);
+    }
 }

@@ -30,7 +30,8 @@ use crate::registry::{Registry, Routes};
 /// sent, which is the end of the response's body: what is said over it afterwards is no request.
 ///
 /// Nothing is excluded: place it inside of what answers health checks. It allocates nothing of its
-/// own, but when it meets a new route, and boxes neither future nor body.
+/// own, but when it meets a new route or one of characters that CloudWatch does not take, and boxes
+/// neither future nor body.
 #[derive(Clone)]
 pub struct RequestMetricsLayer {
     registry: Arc<Registry>,

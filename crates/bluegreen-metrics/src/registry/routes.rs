@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::caps::Overflowing;
 use super::{Inner, Registry};
-use crate::dimensions::Labels;
+use crate::dimensions::{Labels, adapt_value};
 use crate::requests::{
     ERROR_COUNT, IN_FLIGHT, REQUEST_COUNT, REQUEST_LATENCY, RequestsCell, RequestsReading,
 };
@@ -29,6 +29,7 @@ const METRICS: usize = 4;
 pub(crate) struct Routes {
     /// Of layers that tell no routes apart; its zeros are the color's sign of life.
     all: Arc<RequestsCell>,
+    /// By the route as CloudWatch has it: of two that are one there each would count for the caps.
     by_route: ArcSwap<HashMap<Box<str>, Arc<RequestsCell>>>,
     overflow: OnceLock<Arc<RequestsCell>>,
 }
@@ -41,7 +42,7 @@ impl Routes {
 
     /// The requests of one route.
     pub(crate) fn of(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
-        let name = route.unwrap_or(UNMATCHED);
+        let name = &*adapt_value(route.unwrap_or(UNMATCHED));
         if let Some(cell) = self.by_route.load().get(name) {
             return Arc::clone(cell);
         }
@@ -50,12 +51,11 @@ impl Routes {
             registry.folded.added.add(1);
             return Arc::clone(overflow);
         }
-        self.add(route, registry)
+        self.add(name, route.is_some(), registry)
     }
 
     #[cold]
-    fn add(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
-        let name = route.unwrap_or(UNMATCHED);
+    fn add(&self, name: &str, is_route: bool, registry: &Registry) -> Arc<RequestsCell> {
         let mut inner = registry.lock();
         // Another thread may have come first, with this route or with the last that fits.
         let known = self.by_route.load_full();
@@ -65,7 +65,7 @@ impl Routes {
         let caps = registry.caps;
         let full = known.len() >= caps.of_metric || inner.counted >= caps.in_all;
         // Requests without a route are one series, so that it cannot be one too many.
-        if full && route.is_some() {
+        if full && is_route {
             return self.overflow(name, inner, registry);
         }
         inner.counted += METRICS;

@@ -231,6 +231,22 @@ fn routes_are_known_again_and_beyond_the_cap_one() {
 }
 
 #[test]
+fn routes_that_are_one_to_cloudwatch_are_one_for_the_caps_too() {
+    let caps = Caps { of_metric: 2, in_all: 8 };
+    let registry = Registry::new(naming(&[DimensionSet::color().with_labels()]), caps);
+    let routes = registry.routes();
+    let of = |route: &str| routes.of(Some(route), &registry);
+    let long = "x".repeat(1_024);
+    for (one, other) in [("/ä", "/ö"), (&*format!("{long}a"), &format!("{long}b"))] {
+        assert!(Arc::ptr_eq(&of(one), &of(other)), "{one}");
+    }
+    assert_eq!(registry.folded().total(), 0);
+    let counts = published(&registry).into_iter().filter(|id| id.starts_with("RequestCount"));
+    assert_eq!(counts.count(), 1 + 2);
+    assert_eq!(registry.lock().counted, 8);
+}
+
+#[test]
 fn a_series_is_forgotten_only_when_nobody_holds_it() {
     let registry = registry(1);
     let held = registry.register::<CounterCell>("m", None, labels("a")).unwrap().cell;
