@@ -39,7 +39,7 @@ impl Counter {
 #[derive(Debug, Default)]
 pub(crate) struct CounterCell {
     pub(crate) added: Sharded<AtomicU64>,
-    /// The largest total that a caller with a count of its own has named.
+    /// How much a caller with a count of its own has named beyond what was added.
     reached: AtomicU64,
     /// What of it was counted before the series was forgotten.
     since: u64,
@@ -57,10 +57,11 @@ impl CounterCell {
         }
     }
 
-    /// Follows a count kept elsewhere; a smaller total than before changes nothing.
+    /// Follows a count kept elsewhere; a total that is reached already changes nothing.
     pub(crate) fn reach(&self, total: u64) {
         if self.takes(total) {
-            self.reached.fetch_max(total, Ordering::Relaxed);
+            let beyond = total.saturating_sub(self.added.sum());
+            self.reached.fetch_max(beyond, Ordering::Relaxed);
         }
     }
 
@@ -97,7 +98,8 @@ impl Cell for CounterCell {
     }
 
     fn left(&self) -> Option<u64> {
-        Some(self.reached.load(Ordering::Relaxed)).filter(|reached| *reached > 0)
+        let reached = self.reached.load(Ordering::Relaxed);
+        (reached > 0).then(|| reached.saturating_add(self.added.sum()))
     }
 
     fn take(&self, taken: &mut u64) -> Taken {
@@ -127,10 +129,33 @@ mod tests {
         }
         assert_eq!(cell.take(&mut taken), Taken::Nothing);
         assert_eq!(refused.total(), 4);
-        // A total that was followed so far goes on.
+        // A total may be as large, too.
+        let (cell, mut taken) = (CounterCell::make(&refused), 0);
         cell.reach(LARGEST);
         cell.reach(LARGEST - 1);
         assert_eq!(cell.take(&mut taken), Taken::New(Amount::Sum(LARGEST)));
+    }
+
+    /// As the facade's own counters have it: a total is at least what was named, and what was added
+    /// before is a part of it.
+    #[test]
+    fn a_total_that_is_followed_beside_additions_is_reached_and_not_added() {
+        let refused = Arc::new(CounterCell::default());
+        let cell = CounterCell::make(&refused);
+        for (add, reach, total) in
+            [(5, 0, 5), (0, 3, 5), (0, 7, 7), (1, 7, 8), (0, 8, 8), (2, 20, 20)]
+        {
+            cell.add(add);
+            cell.reach(reach);
+            assert_eq!(cell.total(), total, "{add} {reach}");
+        }
+        // It goes on from there when it was forgotten.
+        let again = CounterCell::resume(&refused, cell.left().unwrap());
+        again.reach(20);
+        assert_eq!(again.total(), 0);
+        again.add(1);
+        again.reach(22);
+        assert_eq!(again.total(), 2);
     }
 
     #[test]
