@@ -240,3 +240,111 @@ async fn as_many_graphs_as_a_dashboard_takes_are_taken() {
     let many = (0..495).fold(dashboard(), |all, n| all.with_metric(n.to_string(), Statistic::Sum));
     assert_eq!(kept(&many).await["widgets"].as_array().unwrap().len(), 500);
 }
+
+/// What each visible line of a graph shows of the first minute, as CloudWatch computes it.
+async fn shown(account: &Account, graph: &Value) -> Vec<(String, Option<f64>)> {
+    use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+    let query = |(n, row): (usize, &Value)| {
+        let (options, names) = row.as_array().unwrap().split_last().unwrap();
+        let text = |of: &str| options[of].as_str().map(str::to_owned);
+        let query = MetricDataQuery::builder()
+            .id(text("id").unwrap_or_else(|| format!("line{n}")))
+            .set_label(text("label"))
+            .return_data(options["visible"] != false);
+        let names: Vec<_> = names.iter().map(|name| name.as_str().unwrap()).collect();
+        let [namespace, name, dimensions @ ..] = &names[..] else {
+            return query.set_expression(text("expression")).build();
+        };
+        let dimensions = dimensions
+            .chunks(2)
+            .map(|pair| Dimension::builder().name(pair[0]).value(pair[1]).build());
+        let metric = Metric::builder()
+            .namespace(*namespace)
+            .metric_name(*name)
+            .set_dimensions(Some(dimensions.collect()))
+            .build();
+        let period = i32::try_from(graph["period"].as_i64().unwrap()).unwrap();
+        let stat = MetricStat::builder().metric(metric).period(period).set_stat(text("stat"));
+        query.metric_stat(stat.build()).build()
+    };
+    let queries = graph["metrics"].as_array().unwrap().iter().enumerate().map(query).collect();
+    let get = account.client().get_metric_data().set_metric_data_queries(Some(queries));
+    let get = get.start_time(at(0).into()).end_time(at(60).into());
+    let answer = get.send().await.unwrap();
+    let results = answer.metric_data_results().iter();
+    results.map(|one| (one.label().unwrap().to_owned(), one.values().first().copied())).collect()
+}
+
+/// Blue: 40 requests, of which 3 failed, 5 still worked on. Green: none at all.
+#[tokio::test(start_paused = true)]
+async fn each_line_shows_the_number_that_a_person_expects_of_what_was_published() {
+    for resolution in [Resolution::Minute, Resolution::Second] {
+        let account = Account::new();
+        let config = MetricsConfig::default().with_resolution(resolution);
+        let (blue, running_blue) = account.start(Color::Blue, config.clone());
+        let (green, running_green) = account.start(Color::Green, config);
+        let hold = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let call = blue.http_layer().layer(hold).oneshot(Request::new(Body::empty()));
+            let mut call = Box::pin(call);
+            assert!(futures_util::poll!(&mut call).is_pending());
+            open.push(call);
+        }
+        drop(green.http_layer());
+        for n in 0..40 {
+            let status = if n % 16 == 0 { 500 } else { 200 };
+            let service = service_fn(async |_: Request<Body>| {
+                // A sleep would be rounded up to a millisecond.
+                tokio::time::advance(Duration::from_millis(10)).await;
+                Ok::<_, Infallible>(Response::builder().status(status).body(Body::empty()).unwrap())
+            });
+            let answer = blue.http_layer().layer(service).oneshot(Request::new(Body::empty()));
+            drop(answer.await.unwrap());
+        }
+        blue.counter("OrdersProcessed", bluegreen_metrics::Unit::Count).unwrap().add(7);
+        #[cfg(feature = "error-events")]
+        {
+            use tracing_subscriber::layer::SubscriberExt as _;
+            let subscriber = tracing_subscriber::registry().with(blue.error_events());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::error!(target: "orders", "failed");
+                tracing::error!(target: "queue", "failed");
+                tracing::error!(target: "queue", "failed");
+            });
+        }
+        tokio::time::sleep(seconds(80)).await;
+        let mut dashboard =
+            dashboard().with_resolution(resolution).with_metric("OrdersProcessed", Statistic::Sum);
+        if cfg!(feature = "error-events") {
+            dashboard = dashboard.with_error_events();
+        }
+        let body = kept(&dashboard).await;
+        let line = |label: &str, figure| (label.to_owned(), figure);
+        for (title, expected) in [
+            // A minute without requests has no error rate, and no latency.
+            ("Error rate, %", vec![line("blue", Some(7.5)), line("green", None)]),
+            (
+                "Latency, ms",
+                vec![
+                    line("blue p50", Some(10.0)),
+                    line("blue p99", Some(10.0)),
+                    line("green p50", None),
+                    line("green p99", None),
+                ],
+            ),
+            ("Requests a minute", vec![line("blue", Some(40.0)), line("green", Some(0.0))]),
+            ("Requests in flight", vec![line("blue", Some(5.0)), line("green", Some(0.0))]),
+            ("OrdersProcessed", vec![line("blue", Some(7.0)), line("green", None)]),
+            ("Error events", vec![line("blue", Some(3.0)), line("green", None)]),
+        ] {
+            if title != "Error events" || cfg!(feature = "error-events") {
+                let seen = shown(&account, graph(&body, title)).await;
+                assert_eq!(seen, expected, "{title}, {resolution:?}");
+            }
+        }
+        drop(open);
+        running_blue.stop(seconds(5)).await;
+        running_green.stop(seconds(5)).await;
+    }
+}
