@@ -57,6 +57,10 @@ impl ErrorEvents {
     }
 
     fn count(&self, target: &str) {
+        if let Some(counter) = self.by_target.load().get(target) {
+            counter.increment();
+            return;
+        }
         let target = &*adapt_value(target);
         if let Some(counter) = self.by_target.load().get(target) {
             counter.increment();

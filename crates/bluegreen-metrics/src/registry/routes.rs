@@ -42,7 +42,11 @@ impl Routes {
 
     /// The requests of one route.
     pub(crate) fn of(&self, route: Option<&str>, registry: &Registry) -> Arc<RequestsCell> {
-        let name = &*adapt_value(route.unwrap_or(UNMATCHED));
+        let written = route.unwrap_or(UNMATCHED);
+        if let Some(cell) = self.by_route.load().get(written) {
+            return Arc::clone(cell);
+        }
+        let name = &*adapt_value(written);
         if let Some(cell) = self.by_route.load().get(name) {
             return Arc::clone(cell);
         }

@@ -1,8 +1,12 @@
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_cloudwatch::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_cloudwatch::error::BoxError;
 use bluegreen_core::Color;
 use bluegreen_metrics::{Metrics, MetricsConfig};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::account::{Account, seconds};
+use crate::account::{Account, NAMESPACE, Running, identity, seconds};
 
 /// Target and count of what arrived for a color.
 fn told(account: &Account, color: &str) -> Vec<(String, f64)> {
@@ -117,4 +121,44 @@ async fn counting_errors_turns_on_no_other_level_and_turns_none_off_beside_it() 
     assert_eq!(*heard.0.lock().unwrap(), [tracing::Level::INFO, tracing::Level::ERROR]);
     running.stop(seconds(5)).await;
     assert_eq!(told(&account, "blue").len(), 1);
+}
+
+/// Tells an error whenever something is sent.
+#[derive(Debug)]
+struct Telling;
+
+impl Intercept for Telling {
+    fn name(&self) -> &'static str {
+        "Telling"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        tracing::error!(target: "sending", "sent");
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_told_while_sending_is_counted_in_its_minute_and_keeps_no_publisher_going() {
+    let account = Account::new();
+    let telling = account.client().config().to_builder().interceptor(Telling).build();
+    let config = MetricsConfig::default().with_clock(account.clock);
+    let (metrics, publisher) =
+        Metrics::new(Client::from_conf(telling), NAMESPACE, &identity(Color::Blue), config)
+            .unwrap();
+    let subscriber = tracing_subscriber::registry().with(metrics.error_events());
+    let _subscriber = tracing::subscriber::set_default(subscriber);
+    let running = Running::new(publisher);
+    drop(metrics.http_layer());
+    tokio::time::sleep(seconds(5 * 60 + 30)).await;
+    assert_eq!(metrics.stats().sends, 5);
+    // Those of the first five calls; the one of the last has nobody to go with.
+    let stats = running.stop(seconds(5)).await.stats;
+    assert_eq!((stats.sends, stats.pending), (6, 0), "{stats:?}");
+    assert_eq!(told(&account, "blue"), [("sending".to_owned(), 5.0)]);
 }
