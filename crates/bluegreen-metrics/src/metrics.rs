@@ -69,6 +69,8 @@ impl Metrics {
     /// A file is to be opened to append, as one that is rotated by being cut would else go on behind
     /// a hole; one that is renamed is written on under its new name. A pipe whose reader has gone
     /// takes nothing: what is pending then waits within bounded memory, and is counted.
+    /// A standard output that is closed takes everything and keeps nothing, by the standard library's
+    /// choice: nobody here can know.
     ///
     /// One process writes a log: lines of two would mix. A line that fails is no record, and is
     /// written again with the next flush; of one that a buffer lost the outcome is unknown. What the
