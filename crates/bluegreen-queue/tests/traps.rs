@@ -11,7 +11,7 @@ use bluegreen_core::{
 use bluegreen_queue::{ConsumerConfig, Flow, Subscription, UnknownPolicy};
 
 use crate::gates::share;
-use crate::shop::{Blue, Green, Log, Shop, key, seconds, until, writing};
+use crate::shop::{Blue, Color, Green, Log, Shop, key, seconds, until, writing};
 
 macro_rules! traps {
     ($($trap:literal: $file:literal $test:literal,)*) => {
@@ -89,13 +89,22 @@ fn each_trap_has_its_test() {
 }
 
 /// A store that can be out of reach.
-#[derive(Debug)]
-struct Away {
-    inner: Arc<MemoryStore>,
-    is_away: Arc<AtomicBool>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Away {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) is_away: Arc<AtomicBool>,
 }
 
 impl Away {
+    /// A process of a color that follows it.
+    pub(crate) fn follow(&self, color: Color, instance: &str) -> Following {
+        let me = ServiceIdentity::new(key(), color, Release::new("1").unwrap(), instance);
+        let config = FollowConfig::default();
+        let (following, follower) = Following::new(self.clone(), me, config).unwrap();
+        tokio::spawn(follower.run(Stop::never()));
+        following
+    }
+
     fn reach(&self) -> Result<&MemoryStore, StoreError> {
         match self.is_away.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable { source: "out of reach".into() }),
@@ -132,32 +141,26 @@ impl Store for Away {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_store_freezes_the_gates_as_they_are() {
     let (shop, log) = (Shop::open().await, Log::default());
-    let (inner, is_away) = (Arc::new(MemoryStore::new()), Arc::<AtomicBool>::default());
-    let follow = |color, instance| {
-        let store = Away { inner: Arc::clone(&inner), is_away: Arc::clone(&is_away) };
-        let me = ServiceIdentity::new(key(), color, Release::new("1").unwrap(), instance);
-        let (following, follower) = Following::new(store, me, FollowConfig::default()).unwrap();
-        tokio::spawn(follower.run(Stop::never()));
-        following
-    };
+    let store = Away::default();
+    let Away { inner, is_away } = &store;
     let consume = |color, following| {
         let own = Subscription::own(&shop.separate(), color, &shop.dead);
         let dispatch = writing(&log, UnknownPolicy::Park);
         shop.consume(own, following, dispatch, ConsumerConfig::default())
     };
     // Blue alone, then a shift at zero.
-    share(&inner, 0).await;
-    share(&inner, 0).await;
-    let (blue, green) = (follow(Blue, "blue-1"), follow(Green, "green-1"));
+    share(inner, 0).await;
+    share(inner, 0).await;
+    let (blue, green) = (store.follow(Blue, "blue-1"), store.follow(Green, "green-1"));
     let both = [consume(Blue, blue.clone()), consume(Green, green.clone())];
     until(|| both[0].handle.flow() == Flow::Open).await;
     seconds(10).await;
     is_away.store(true, Ordering::SeqCst);
     // Decided by somebody who still reaches the store; nobody here knows.
-    share(&inner, 1000).await;
+    share(inner, 1000).await;
     shop.put_orders(&shop.urls.blue, 3).await;
     shop.put_orders(&shop.urls.green, 3).await;
-    let late = consume(Green, follow(Green, "green-2"));
+    let late = consume(Green, store.follow(Green, "green-2"));
     seconds(24 * 60 * 60).await;
     let flows =
         |of: &[crate::shop::Running]| of.iter().map(|one| one.handle.flow()).collect::<Vec<_>>();

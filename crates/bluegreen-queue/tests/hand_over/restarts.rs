@@ -1,12 +1,15 @@
 //! Processes that start while a color has no share: the record tells them whether it ever had one.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bluegreen_core::{Members, Roster, update};
+use bluegreen_core::{Members, Roster, Share, Store as _, update};
 use bluegreen_queue::{Flow, Subscription};
 
 use super::{MOVES, SOON, Scene, abandon, send, slow};
+use crate::gates::share;
 use crate::shop::{Blue, Green, Running, key, seconds, until};
+use crate::traps::Away;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -110,5 +113,45 @@ async fn a_producer_that_starts_after_a_commit_waits_for_the_backlog_of_the_old_
     assert_eq!(log.lines(), ["blue g-1", "green g-2"]);
     for one in [blue, green] {
         one.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_store_freezes_groups_and_gates_as_they_are() {
+    let mut scene = Scene::open().await;
+    let store = Away::default();
+    for _ in 0..2 {
+        share(&store.inner, 0).await;
+    }
+    // Blue's process and green's, which begins to serve and is asked back.
+    let followings = [store.follow(Blue, "blue-1"), store.follow(Green, "green-1")];
+    let follow = async |green: u16| {
+        share(&store.inner, green).await;
+        let latest = store.inner.load(&key()).await.unwrap();
+        until(|| followings.iter().all(|one| one.current().as_deref() == latest.as_ref())).await;
+    };
+    for (green, group) in [(0, Blue), (1000, Green), (0, Blue)] {
+        follow(green).await;
+        store.is_away.store(true, Ordering::SeqCst);
+        // Decided by somebody who still reaches the store; nobody here knows.
+        share(&store.inner, 1000 - green).await;
+        seconds(60 * 60).await;
+        let [blue, its] = followings.clone();
+        scene.following = blue;
+        assert_eq!(send(&scene.producer(), MOVES, "g-1").await, group, "{green}");
+        scene.following = its;
+        let running = scene.own(Green, Duration::ZERO);
+        let untouched = scene.following.current().unwrap().reached() == Some(Share::ZERO);
+        let expected = if untouched { Flow::Closed } else { Flow::Open };
+        assert_eq!(running.handle.flow(), expected, "{green}");
+        scene.following = store.follow(Green, "green-2");
+        let late = scene.own(Green, Duration::ZERO);
+        seconds(3 * 60 * 60).await;
+        assert_eq!(running.handle.flow(), expected, "{green} for hours");
+        assert_eq!(late.handle.flow(), Flow::Closed, "what is unknown is not guessed");
+        store.is_away.store(false, Ordering::SeqCst);
+        for one in [running, late] {
+            one.stop(SOON).await;
+        }
     }
 }
