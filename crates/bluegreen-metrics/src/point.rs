@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::dimensions::Dimension;
 use crate::series::SeriesId;
 
 /// One datum to be sent.
@@ -24,10 +25,11 @@ pub(crate) enum Samples {
 const POINT_BYTES: usize = 128;
 const VALUE_BYTES: usize = 16;
 
-/// Field names, types, lengths, timestamp and resolution of one datum in CBOR, rounded up.
-const WIRE_DATUM: usize = 160;
-/// Field names, types and lengths of one dimension, rounded up.
-const WIRE_DIMENSION: usize = 24;
+/// Of one datum in CBOR the map, the names of its fields, timestamp, longest unit and resolution, and
+/// the heads of its lists, rounded up.
+const WIRE_DATUM: usize = 116;
+/// The map of one dimension, and the names of its fields.
+const WIRE_DIMENSION: usize = 13;
 /// A value and its count: eight bytes and a type each.
 const WIRE_VALUE: usize = 18;
 
@@ -79,9 +81,19 @@ impl Point {
 
 /// At most how much of a request a datum of so many values takes, before compression.
 pub(crate) fn wire_size(series: &SeriesId, values: usize) -> usize {
-    let dimension = |(name, value): &(String, String)| WIRE_DIMENSION + name.len() + value.len();
+    let dimension = |(name, value): &Dimension| WIRE_DIMENSION + wire_text(name) + wire_text(value);
     let dimensions: usize = series.dimensions.iter().map(dimension).sum();
-    WIRE_DATUM + series.name.len() + dimensions + values * WIRE_VALUE
+    WIRE_DATUM + wire_text(&series.name) + dimensions + values * WIRE_VALUE
+}
+
+/// A text with its length before it.
+fn wire_text(text: &str) -> usize {
+    let head = match text.len() {
+        ..24 => 1,
+        24..256 => 2,
+        _ => 3,
+    };
+    head + text.len()
 }
 
 #[cfg(test)]

@@ -399,6 +399,72 @@ async fn large_calls_are_compressed() {
     assert_eq!(account.series("d")[0].count, 1_500.0);
 }
 
+/// How long each body is, uncompressed.
+#[derive(Clone, Debug, Default)]
+struct Lengths(Arc<Mutex<Vec<u64>>>);
+
+impl Intercept for Lengths {
+    fn name(&self) -> &'static str {
+        "Lengths"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.lock().unwrap().extend(context.request().body().content_length());
+        Ok(())
+    }
+}
+
+/// The longest of everything: each datum is taken for as long as it is at most, and hardly longer.
+#[tokio::test(start_paused = true)]
+async fn calls_are_filled_to_a_megabyte_and_never_beyond_whatever_they_are_made_of() {
+    let long = |length: usize, n: usize| format!("{n:x>length$}");
+    for (case, counters, labels, label, value) in [
+        ("long labels", 120, 25, 255, 1_024),
+        ("short ones", 3_000, 25, 10, 10),
+        ("values", 0, 0, 0, 0),
+    ] {
+        let account = Account::new();
+        let lengths = Lengths::default();
+        let config = { account.client().config().to_builder() }
+            .disable_request_compression(true)
+            .interceptor(lengths.clone())
+            .build();
+        let config =
+            (Client::from_conf(config), MetricsConfig::default().with_clock(account.clock));
+        let (metrics, publisher) =
+            Metrics::new(config.0, NAMESPACE, &identity(Color::Blue), config.1).unwrap();
+        let labels: Vec<_> = (0..labels).map(|n| (long(label, n), long(value, 0))).collect();
+        let labels: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        for n in 0..counters {
+            let name = long(if label > 10 { 255 } else { 5 }, n);
+            metrics
+                .counter_with(&name, Unit::KilobytesPerSecond, &labels)
+                .unwrap()
+                .add(n as u64 + 1);
+        }
+        if counters == 0 {
+            for n in 0..300 {
+                let values = metrics.distribution(&long(255, n), Unit::GigabitsPerSecond).unwrap();
+                (0..1_500).for_each(|n| values.record_many(1.006f64.powi(n), 1 << 20));
+            }
+        }
+        let stats = Running::new(publisher).stop(seconds(60)).await.stats;
+        assert_eq!((stats.failed_sends.total(), stats.pending), (0, 0), "{case}: {stats:?}");
+        let lengths = lengths.0.lock().unwrap();
+        let (last, full) = lengths.split_last().unwrap();
+        assert!(full.len() > 2 && *last <= 1_000_000, "{case}: {lengths:?}");
+        assert!(
+            full.iter().all(|length| (940_000..=1_000_000).contains(length)),
+            "{case}: {lengths:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_cost_names_what_drives_it_and_foretells_the_calls_made() {
     let account = Account::new();
