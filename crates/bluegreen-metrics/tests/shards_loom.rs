@@ -248,10 +248,12 @@ fn who_sees_a_count_sees_what_its_thread_did_before() {
         let before = Arc::new(AtomicU64::new(0));
         let (counted, did) = (Arc::clone(&counter), Arc::clone(&before));
         let thread = living(&numbers, move || {
+            // The first makes the copy, and would bring along whatever was before it.
+            counted.add(1);
             did.store(1, Ordering::Relaxed);
             counted.add(1);
         });
-        if counter.sum() == 1 {
+        if counter.sum() == 2 {
             assert_eq!(before.load(Ordering::Relaxed), 1);
         }
         thread.join().unwrap();
@@ -260,21 +262,23 @@ fn who_sees_a_count_sees_what_its_thread_did_before() {
 
 #[test]
 fn a_request_that_has_ended_has_begun() {
-    model(|| {
-        let numbers = numbers();
-        let begun = Arc::new(Sharded::<AtomicU64>::default());
-        let ended = Arc::new(Sharded::<Shard>::default());
-        let (start, end) = (Arc::clone(&begun), Arc::clone(&ended));
-        let thread = living(&numbers, move || {
-            for value in [0.0, 1.5] {
-                start.add(1);
-                record(&end, value, 1);
-            }
+    for took in [0.0, 1.5] {
+        model(move || {
+            let numbers = numbers();
+            let begun = Arc::new(Sharded::<AtomicU64>::default());
+            let ended = Arc::new(Sharded::<Shard>::default());
+            let (start, end) = (Arc::clone(&begun), Arc::clone(&ended));
+            let thread = living(&numbers, move || {
+                for _ in 0..2 {
+                    start.add(1);
+                    record(&end, took, 1);
+                }
+            });
+            let ended = Reading::default().take(&ended).count();
+            assert!(ended <= begun.sum());
+            thread.join().unwrap();
         });
-        let ended = Reading::default().take(&ended).count();
-        assert!(ended <= begun.sum());
-        thread.join().unwrap();
-    });
+    }
 }
 
 #[test]
@@ -338,6 +342,24 @@ fn a_copy_that_is_taken_over_keeps_its_records_and_their_extremes() {
         assert_eq!(windows.iter().map(offsets).sum::<u128>(), bucket::most_offsets(2));
         assert_eq!(windows.iter().filter_map(|one| one.min).reduce(f64::min), Some(1.25));
         assert_eq!(windows.iter().filter_map(|one| one.max).reduce(f64::max), Some(1.75));
+    });
+}
+
+#[test]
+fn threads_that_share_a_copy_widen_its_extremes_together() {
+    model(|| {
+        let (shards, numbers) = (Arc::new(Sharded::<Shard>::default()), numbers());
+        // Whoever has it keeps it.
+        let taken = numbers.take();
+        let threads = [1.25, 1.75].map(|value| {
+            let recorded = Arc::clone(&shards);
+            living(&numbers, move || record(&recorded, value, 1))
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let window = Reading::default().take(&shards);
+        assert_eq!((window.count(), offsets(&window)), (2, bucket::most_offsets(2)));
+        assert_eq!((window.min, window.max), (Some(1.25), Some(1.75)));
+        numbers.give_back(taken);
     });
 }
 
