@@ -10,6 +10,7 @@ use crate::shard::Sharded;
 
 mod copy;
 mod reading;
+mod recent;
 
 pub(crate) use reading::Reading;
 

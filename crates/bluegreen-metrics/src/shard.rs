@@ -53,8 +53,13 @@ impl<T: Default> Sharded<T> {
 impl<T> Sharded<T> {
     /// All copies.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let copies = self.own.iter().chain(std::iter::once(&self.shared));
-        copies.filter_map(|copy| copy.get().map(|copy| &copy.0))
+        self.numbered().map(|(_, copy)| copy)
+    }
+
+    /// All copies, each with a number that stays its own.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &T)> {
+        let copies = self.own.iter().chain(std::iter::once(&self.shared)).enumerate();
+        copies.filter_map(|(number, copy)| Some((number, &copy.get()?.0)))
     }
 }
 

@@ -14,6 +14,8 @@ mod histogram;
 mod numbers;
 #[path = "../src/distribution/reading.rs"]
 mod reading;
+#[path = "../src/distribution/recent.rs"]
+mod recent;
 #[path = "../src/shard.rs"]
 mod shard;
 #[path = "../src/registry/sole.rs"]
@@ -133,6 +135,10 @@ mod bucket {
             Place::Bucket { octave, sub, .. } => Some(index(octave, sub)),
             Place::Refused | Place::Zero => None,
         }
+    }
+
+    pub(crate) fn sum(index: usize, count: u64, offsets: u128) -> f64 {
+        count as f64 * (index + 1) as f64 + offsets as f64 / MOST_OFFSET as f64
     }
 
     pub(crate) fn most_offsets(count: u64) -> u128 {
@@ -321,6 +327,28 @@ fn the_extremes_of_all_windows_are_those_of_all_records() {
             assert_eq!(mins.reduce(f64::min), records.iter().copied().reduce(f64::min));
             let maxes = windows.iter().filter_map(|window| window.max);
             assert_eq!(maxes.reduce(f64::max), records.iter().copied().reduce(f64::max));
+        });
+    }
+}
+
+/// Otherwise a bucket's mean could be below the smallest record or above the largest one.
+#[test]
+fn a_record_as_extreme_as_the_one_before_has_its_extreme_in_whatever_window() {
+    for records in [[1.5, 1.5, 2.5], [2.5, 2.5, 1.5]] {
+        model(move || {
+            let (shards, numbers) = (Arc::new(Sharded::<Shard>::default()), numbers());
+            let recorded = Arc::clone(&shards);
+            let thread = living(&numbers, move || {
+                records.iter().for_each(|value| record(&recorded, *value, 1));
+            });
+            let mut reading = Reading::default();
+            let during = reading.take(&shards);
+            thread.join().unwrap();
+            for window in [during, reading.take(&shards)] {
+                let has = |bucket| window.filled.iter().any(|filled| filled.index == bucket);
+                assert!(!has(0) || window.min == Some(1.5), "{window:?}");
+                assert!(!has(1) || window.max == Some(2.5), "{window:?}");
+            }
         });
     }
 }

@@ -1,6 +1,7 @@
 //! What was recorded since the last look.
 
 use super::copy::{NO_MAX, NO_MIN, Octave, Shard};
+use super::recent::Recent;
 use crate::bucket::{self, OCTAVES, PER_OCTAVE};
 use crate::histogram::{Filled, Histogram};
 use crate::shard::Sharded;
@@ -14,6 +15,8 @@ pub(crate) struct Reading {
     /// Extremes seen before the count of their record.
     pub(super) early_min: Vec<u64>,
     pub(super) early_max: Vec<u64>,
+    recent_min: Recent,
+    recent_max: Recent,
 }
 
 /// What is already taken of each bucket.
@@ -30,7 +33,9 @@ struct TakenBucket {
 impl Default for Reading {
     fn default() -> Self {
         let octaves = vec![None; OCTAVES];
-        Self { zeros: 0, octaves, early_min: Vec::new(), early_max: Vec::new() }
+        let (early_min, early_max) = (Vec::new(), Vec::new());
+        let (recent_min, recent_max) = (Recent::default(), Recent::default());
+        Self { zeros: 0, octaves, early_min, early_max, recent_min, recent_max }
     }
 }
 
@@ -57,40 +62,42 @@ impl Reading {
     }
 
     /// Takes the extremes. One whose record is not counted yet waits for the next look, and what it
-    /// displaced in its thread's copy counts in its place: that thread had finished with it.
+    /// displaced in its thread's copy counts in its place: that thread had finished with it. Where
+    /// none is left of the outermost bucket, its record found a recent one wide enough.
     fn take_extremes(&mut self, shards: &Sharded<Shard>, histogram: &mut Histogram) {
-        if histogram.count() == 0 {
-            for shard in shards.iter() {
-                self.early_min.extend(taken(shard.min.swap(NO_MIN, Ordering::Acquire), NO_MIN));
-                self.early_max.extend(taken(shard.max.swap(NO_MAX, Ordering::Acquire), NO_MAX));
-            }
-            return;
-        }
         // Zero has no bucket and sorts below all, as `None` does.
-        let place = |bits: u64| bucket::index_of(f64::from_bits(bits));
-        let edge = |filled: Option<&Filled>| filled.map(|bucket| bucket.index);
-        let lowest = if histogram.zeros > 0 { None } else { edge(histogram.filled.first()) };
-        let highest = edge(histogram.filled.last());
-        let (low, high) =
-            (|bits: &u64| place(*bits) >= lowest, |bits: &u64| place(*bits) <= highest);
+        let place = |value: f64| bucket::index_of(value);
+        let of_zeros = histogram.zeros > 0;
+        let first = histogram.filled.first().filter(|_| !of_zeros);
+        let last = histogram.filled.last();
+        let (lowest, highest) = (first.map(|one| one.index), last.map(|one| one.index));
+        let is_empty = histogram.count() == 0;
+        let low = |bits: &u64| !is_empty && place(f64::from_bits(*bits)) >= lowest;
+        let high = |bits: &u64| !is_empty && place(f64::from_bits(*bits)) <= highest;
+        let recent_min = first.and_then(|bucket| self.recent_min.within(bucket));
+        let recent_max = last.and_then(|bucket| self.recent_max.within(bucket));
         let mut mins: Vec<_> = self.early_min.extract_if(.., |bits| low(bits)).collect();
         let mut maxes: Vec<_> = self.early_max.extract_if(.., |bits| high(bits)).collect();
-        for shard in shards.iter() {
+        for (copy, shard) in shards.numbered() {
             if let Some(min) = taken(shard.min.swap(NO_MIN, Ordering::Acquire), NO_MIN) {
                 let displaced = taken(shard.displaced_min.load(Ordering::Relaxed), NO_MIN);
+                self.recent_min.push(copy, [min, displaced.unwrap_or(0)].map(f64::from_bits));
                 let counted = low(&min);
                 mins.extend(if counted { Some(min) } else { displaced.filter(low) });
                 self.early_min.extend((!counted).then_some(min));
             }
             if let Some(max) = taken(shard.max.swap(NO_MAX, Ordering::Acquire), NO_MAX) {
                 let displaced = taken(shard.displaced_max.load(Ordering::Relaxed), NO_MAX);
+                self.recent_max.push(copy, [max, displaced.unwrap_or(0)].map(f64::from_bits));
                 let counted = high(&max);
                 maxes.extend(if counted { Some(max) } else { displaced.filter(high) });
                 self.early_max.extend((!counted).then_some(max));
             }
         }
-        histogram.min = mins.into_iter().min().map(f64::from_bits);
-        histogram.max = maxes.into_iter().max().map(f64::from_bits);
+        let min = mins.into_iter().min().map(f64::from_bits);
+        let max = maxes.into_iter().max().map(f64::from_bits);
+        histogram.min = min.filter(|min| place(*min) == lowest).or(recent_min);
+        histogram.max = max.filter(|max| place(*max) == highest).or(recent_max);
     }
 }
 

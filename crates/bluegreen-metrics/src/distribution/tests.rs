@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::bucket::{self, PER_OCTAVE};
+use crate::bucket::{self, PER_OCTAVE, Place};
 use crate::sync::Ordering;
 
 fn cell() -> DistributionCell {
@@ -91,6 +91,34 @@ fn an_extreme_in_progress_leaves_those_of_others_and_its_own_threads_former_as_t
     let seen = cell.read(&mut reading);
     assert_eq!((seen.min, seen.max), (Some(1.0), Some(900.0)));
     assert_eq!((reading.early_min, reading.early_max), (vec![], vec![]));
+}
+
+#[test]
+fn what_found_the_extremes_wide_enough_as_they_were_taken_has_them_in_its_own_window() {
+    // Another window of the same thread may be between the two.
+    for others in [&[][..], &[90.1]] {
+        let (cell, mut reading) = (cell(), Reading::default());
+        cell.record(5.03, 1);
+        cell.record(700.7, 1);
+        let seen = cell.read(&mut reading);
+        assert_eq!((seen.min, seen.max), (Some(5.03), Some(700.7)));
+        for value in others {
+            cell.record(*value, 1);
+            let seen = cell.read(&mut reading);
+            assert_eq!((seen.min, seen.max), (Some(*value), Some(*value)));
+        }
+        // The counts of two records that had looked at the extremes before.
+        let (shard, writer) = cell.shards.own();
+        for value in [5.03, 700.7] {
+            let Place::Bucket { octave, sub, offset } = Place::of(value) else { panic!("{value}") };
+            let bucket = &shard.octaves[octave].get().unwrap().buckets[sub];
+            writer.add(&bucket.offsets, offset, Ordering::Relaxed);
+            writer.add(&bucket.count, 1, Ordering::Release);
+        }
+        cell.record(40.4, 1);
+        let values = recorded(&cell, &mut reading);
+        assert_eq!((values[0], values[2]), ((5.03, 1), (700.7, 1)));
+    }
 }
 
 /// Its smallest value is believed of the window before its own, of which it displaces another's part.
