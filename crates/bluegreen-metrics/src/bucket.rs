@@ -75,11 +75,34 @@ pub(crate) fn upper_edge(index: usize) -> f64 {
     lower_edge(index + 1)
 }
 
+/// The smallest and the largest value that a bucket can hold.
+pub(crate) fn edges(index: usize) -> (f64, f64) {
+    (lower_edge(index), upper_edge(index).next_down())
+}
+
 /// The sum of `count` values of a bucket whose offsets add up to `offsets`.
 pub(crate) fn sum(index: usize, count: u64, offsets: u128) -> f64 {
     let low = lower_edge(index);
     let width = upper_edge(index) - low;
     count as f64 * low + offsets as f64 / (1u64 << OFFSET_BITS) as f64 * width
+}
+
+/// The offsets of so many values with that sum, as near as there are any.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is below zero is zero, and what is too large is bounded"
+)]
+pub(crate) fn offsets(index: usize, count: u64, sum: f64) -> u128 {
+    let low = lower_edge(index);
+    let above = (sum - count as f64 * low) / (upper_edge(index) - low);
+    let offsets = (above * (1u64 << OFFSET_BITS) as f64).round() as u128;
+    offsets.min(most_offsets(count))
+}
+
+/// By so much the sum of `count` values is smaller than they are, at most: their offsets are cut off.
+pub(crate) fn cut_off(index: usize, count: u64) -> f64 {
+    count as f64 * (upper_edge(index) - lower_edge(index)) / (1u64 << OFFSET_BITS) as f64
 }
 
 /// The largest sum of offsets that `count` values of a bucket can have.

@@ -9,12 +9,12 @@ use crate::series::Cell;
 use crate::shard::Sharded;
 
 mod copy;
+mod owed;
 mod reading;
 mod recent;
 
-pub(crate) use reading::Reading;
-
 use copy::Shard;
+use owed::Owed;
 
 /// Values of which percentiles matter: latencies, sizes.
 ///
@@ -56,6 +56,13 @@ pub(crate) struct DistributionCell {
     refused: Arc<CounterCell>,
 }
 
+/// The single reader of a distribution.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    looks: reading::Reading,
+    owed: Owed,
+}
+
 /// The most times that one call may record a value: products with an offset then fit, and no window
 /// can have so many calls that their sum wraps around.
 const MOST_TIMES: u64 = u32::MAX as u64;
@@ -77,7 +84,7 @@ impl DistributionCell {
 
     /// What came since the last call.
     pub(crate) fn read(&self, reading: &mut Reading) -> Histogram {
-        reading.take(&self.shards)
+        reading.owed.settle(reading.looks.take(&self.shards))
     }
 }
 

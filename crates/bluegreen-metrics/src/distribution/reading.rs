@@ -98,6 +98,12 @@ impl Reading {
         let max = maxes.into_iter().max().map(f64::from_bits);
         histogram.min = min.filter(|min| place(*min) == lowest).or(recent_min);
         histogram.max = max.filter(|max| place(*max) == highest).or(recent_max);
+        // Two of records in progress may be the wrong way round.
+        if let (Some(min), Some(max)) = (histogram.min, histogram.max)
+            && min > max
+        {
+            (histogram.min, histogram.max) = (Some(max), Some(min));
+        }
     }
 }
 

@@ -90,7 +90,7 @@ fn an_extreme_in_progress_leaves_those_of_others_and_its_own_threads_former_as_t
     cell.record(900.0, 1);
     let seen = cell.read(&mut reading);
     assert_eq!((seen.min, seen.max), (Some(1.0), Some(900.0)));
-    assert_eq!((reading.early_min, reading.early_max), (vec![], vec![]));
+    assert_eq!((reading.looks.early_min, reading.looks.early_max), (vec![], vec![]));
 }
 
 #[test]
@@ -145,8 +145,10 @@ fn an_offset_seen_before_its_count_waits_for_it() {
     let (cell, mut reading) = (cell(), Reading::default());
     cell.record(128.0, 1);
     let octave = bucket::index_of(128.0).unwrap() / PER_OCTAVE;
-    let bucket = &cell.shards.own().0.octaves[octave].get().unwrap().buckets[0];
+    let (shard, writer) = cell.shards.own();
+    let bucket = &shard.octaves[octave].get().unwrap().buckets[0];
     // Another thread has added the offset of 128.5, not yet its count.
+    shard.stretch(128.5f64.to_bits(), writer);
     bucket.offsets.fetch_add(1 << 27, Ordering::Relaxed);
     let early = cell.read(&mut reading);
     bucket.count.fetch_add(1, Ordering::Release);
