@@ -410,6 +410,33 @@ async fn cloudwatch_answers_in_pages_of_the_points_asked_for() {
     assert!(error.into_service_error().is_invalid_next_token(), "a token is nobody's own");
 }
 
+#[tokio::test(start_paused = true)]
+async fn it_answers_behind_the_last_point_with_none() {
+    let world = paused_world();
+    let account = local(&world);
+    let get = account.client.get_metric_data().next_token(usize::MAX.to_string());
+    let get = get.start_time(at(account.minute)).end_time(at(account.minute + seconds(60)));
+    let query = account.query("m", account.metric("Requests", &[]), "Sum", 60);
+    let answer = get.metric_data_queries(query).send().await.unwrap();
+    assert_eq!((answer.metric_data_results(), answer.next_token()), (&[][..], None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_fills_no_more_points_than_a_page_may_have() {
+    let world = paused_world();
+    let account = local(&world);
+    account.put([datum("Requests", account.minute).value(1.0).build()]).await;
+    for (seconds_back, fits) in [(100_680, true), (100_681, false), (1_700_000_000, false)] {
+        let start = account.minute - seconds(seconds_back);
+        let metric = account.query("m", account.metric("Requests", &[]), "Sum", 1);
+        let filled = MetricDataQuery::builder().id("e").expression("FILL(m, 0)").build();
+        let get = account.client.get_metric_data().metric_data_queries(metric);
+        let get = get.metric_data_queries(filled).start_time(at(start));
+        let answer = get.end_time(at(account.minute + seconds(120))).send().await;
+        assert_eq!(answer.is_ok(), fits, "{seconds_back}");
+    }
+}
+
 #[tokio::test]
 async fn cloudwatch_refuses_queries_it_cannot_answer() {
     let account = account("queries");
@@ -531,6 +558,12 @@ async fn cloudwatch_adds_up_the_metrics_that_a_search_finds_by_their_exact_names
     );
     let sum = account.evaluate(&[], &[&format!("SUM({search})")]).await;
     assert_eq!(sum, Ok(vec![vec![(0, 3.0)]]));
+    // Whether by name or in place, and be there but one.
+    for (service, expected) in [("orders", 3.0), ("stock", 4.0)] {
+        let search = search.replace("\"orders\"", &format!("\"{service}\""));
+        let sum = account.evaluate(&[], &[&search, "SUM(e0)"]).await;
+        assert_eq!(sum, Ok(vec![vec![(0, expected)]]), "{service}");
+    }
     let mut each = account.evaluate(&[], &[&search]).await.unwrap();
     each.sort_by(|one, other| one.partial_cmp(other).unwrap());
     assert_eq!(each, [vec![(0, 1.0)], vec![(0, 2.0)]]);
@@ -665,6 +698,30 @@ async fn it_refuses_functions_of_metric_math_that_it_does_not_know_by_name() {
         let error = get.send().await.unwrap_err();
         assert_eq!(error.code(), Some("ValidationError"));
         assert!(error.message().unwrap().starts_with(named), "{error:?}");
+    }
+}
+
+/// As many queries as there may be, each of which needs the next one, and as deep as one may be.
+#[tokio::test(start_paused = true)]
+async fn it_evaluates_expressions_that_need_one_another_in_a_long_row_and_refuses_a_ring() {
+    let world = paused_world();
+    let account = local(&world);
+    account.put([datum("Requests", account.minute).value(1.0).build()]).await;
+    for (last, expected) in [("m", Some(498.0 * 250.0 + 1.0)), ("e0", None)] {
+        let expression = |n: usize| {
+            let next = if n == 497 { last.to_owned() } else { format!("e{}", n + 1) };
+            let text = format!("{next}{}", "+1".repeat(250));
+            let query = MetricDataQuery::builder().id(format!("e{n}")).expression(text);
+            query.return_data(n == 0).build()
+        };
+        let metric = account.query("m", account.metric("Requests", &[]), "Sum", 60);
+        let queries = (0..498).map(expression).chain([metric]).collect();
+        let get = account.client.get_metric_data().set_metric_data_queries(Some(queries));
+        let get = get.start_time(at(account.minute)).end_time(at(account.minute + seconds(60)));
+        let answer = get.send().await.map_err(|error| error.code().map(str::to_owned));
+        let seen = answer.map(|answer| answer.metric_data_results()[0].values().to_vec());
+        let refused = Err(Some("ValidationError".to_owned()));
+        assert_eq!(seen, expected.map_or(refused, |sum| Ok(vec![sum])));
     }
 }
 

@@ -1,7 +1,6 @@
 //! `GetMetricData`, page by page: statistics of metrics, and [expressions](math) over them. A token
 //! holds for the same question only, as on AWS; asked another one it is not noticed here.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -10,7 +9,7 @@ use super::cbor::Value;
 use super::datum::read_unit;
 use super::fault::Fault;
 use super::fields::Fields;
-use super::math::{self, Expression, Search, Series};
+use super::math::{self, Expression, Search, Series, Value as Figures};
 use super::metric::Metric;
 use super::period::{aligned, read_period, read_span};
 use super::stat::Stat;
@@ -19,7 +18,7 @@ use super::store::epoch_seconds;
 const QUERIES_LIMIT: usize = 500;
 const EXPRESSION_LIMIT: usize = 2_048;
 /// Points of one page.
-const POINTS_LIMIT: i64 = 100_800;
+const POINTS_LIMIT: usize = 100_800;
 
 struct Query<'a> {
     id: &'a str,
@@ -44,8 +43,8 @@ struct Asked<'a> {
     queries: &'a [Query<'a>],
     span: Range<u64>,
     reader: &'a Reader<'a>,
-    /// By id; nothing while it is being evaluated.
-    evaluated: RefCell<BTreeMap<String, Option<Vec<Series>>>>,
+    /// What expressions came to, by id.
+    evaluated: BTreeMap<&'a str, Figures>,
 }
 
 pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault> {
@@ -58,10 +57,11 @@ pub(crate) fn answer(input: &Value, reader: &Reader<'_>) -> Result<Value, Fault>
     };
     let queries = read_queries(&fields)?;
     let page = read_page(&fields, reader)?;
-    let asked = Asked { queries: &queries, span, reader, evaluated: RefCell::default() };
+    let mut asked = Asked { queries: &queries, span, reader, evaluated: BTreeMap::new() };
+    asked.evaluate()?;
     let mut results = Vec::new();
     let mut seen = 0;
-    for (query, series) in asked.returned()? {
+    for (query, series) in asked.returned() {
         let points = in_order(series.points, newest_first);
         let within = page.of(seen, points.len());
         // A query without any points belongs to the first page, and is complete there.
@@ -101,14 +101,18 @@ fn read_page(fields: &Fields<'_>, reader: &Reader<'_>) -> Result<Page, Fault> {
         None => 0,
         Some(token) => token.parse().map_err(|_| Fault::token())?,
     };
-    let asked = fields.integer("MaxDatapoints")?.unwrap_or(POINTS_LIMIT);
-    let size = usize::try_from(asked).ok().filter(|_| (1..=POINTS_LIMIT).contains(&asked));
-    let Some(size) = size else {
-        let message = format!("MaxDatapoints is {asked}; allowed are 1 to {POINTS_LIMIT}.");
-        return Err(Fault::validation(message));
+    let size = match fields.integer("MaxDatapoints")? {
+        None => POINTS_LIMIT,
+        Some(asked) => {
+            let size = usize::try_from(asked).ok().filter(|size| (1..=POINTS_LIMIT).contains(size));
+            size.ok_or_else(|| {
+                let message = format!("MaxDatapoints is {asked}; allowed are 1 to {POINTS_LIMIT}.");
+                Fault::validation(message)
+            })?
+        }
     };
     let size = reader.state.page.map_or(size, |page| page.min(size));
-    Ok(Page { start, end: start + size })
+    Ok(Page { start, end: start.saturating_add(size) })
 }
 
 // This operation knows no InvalidParameterValue: every refusal is a ValidationError.
@@ -184,36 +188,58 @@ fn in_expression(id: &str, error: &str) -> Fault {
     Fault::validation(format!("Error in expression '{id}': {error}."))
 }
 
-impl Asked<'_> {
-    /// The series of all queries that return data, in their order: one of each metric, and of an
-    /// expression as many as it comes to.
-    fn returned(&self) -> Result<Vec<(&Query<'_>, Series)>, Fault> {
-        let mut returned = Vec::new();
-        for query in self.queries {
-            // Also of what returns nothing: an expression that is wrong is refused in any case.
-            let series = self.of(query).map_err(|error| in_expression(query.id, &error))?;
-            if query.returned {
-                returned.extend(series.into_iter().map(|series| (query, series)));
+impl<'a> Asked<'a> {
+    /// Evaluates each expression after those that it names. They may stand in a row as long as there
+    /// are queries, which must not use up the stack.
+    fn evaluate(&mut self) -> Result<(), Fault> {
+        let expression = |query: &'a Query<'a>| match &query.source {
+            Source::Expression(expression) => Some((query.id, expression)),
+            Source::Metric { .. } => None,
+        };
+        let expressions: BTreeMap<_, _> = self.queries.iter().filter_map(expression).collect();
+        // Also what returns nothing: an expression that is wrong is refused in any case.
+        for (id, expression) in &expressions {
+            if self.evaluated.contains_key(id) {
+                continue;
+            }
+            let mut row = vec![(*id, *expression, expression.ids())];
+            while let Some((id, expression, named)) = row.last_mut() {
+                let Some(next) = named.pop() else {
+                    let figures = math::evaluate(expression, self);
+                    let figures = figures.map_err(|error| in_expression(id, &error))?;
+                    self.evaluated.insert(id, figures);
+                    row.pop();
+                    continue;
+                };
+                let Some((next, expression)) = expressions.get_key_value(next) else { continue };
+                if row.iter().any(|(id, ..)| id == next) {
+                    return Err(in_expression(next, "it depends on itself"));
+                }
+                if !self.evaluated.contains_key(next) {
+                    row.push((next, expression, expression.ids()));
+                }
             }
         }
-        Ok(returned)
+        Ok(())
     }
 
-    fn of(&self, query: &Query<'_>) -> Result<Vec<Series>, String> {
+    /// The series of all queries that return data, in their order: one of each metric, and of an
+    /// expression as many as it comes to.
+    fn returned(&self) -> impl Iterator<Item = (&Query<'_>, Series)> {
+        let returned = self.queries.iter().filter(|query| query.returned);
+        returned.flat_map(|query| {
+            let series = self.figures(query).map(Figures::into_series).unwrap_or_default();
+            series.into_iter().map(move |series| (query, series))
+        })
+    }
+
+    /// What a query comes to; nothing where it is an expression that was not evaluated yet.
+    fn figures(&self, query: &Query<'_>) -> Option<Figures> {
         match &query.source {
             Source::Metric { metric, period, stat, unit } => {
-                Ok(vec![self.read(metric, *period, *stat, *unit)])
+                Some(Figures::Series(self.read(metric, *period, *stat, *unit)))
             }
-            Source::Expression(expression) => {
-                if let Some(evaluated) = self.evaluated.borrow().get(query.id) {
-                    let under_way = || format!("{} depends on itself", query.id);
-                    return evaluated.clone().ok_or_else(under_way);
-                }
-                self.evaluated.borrow_mut().insert(query.id.to_owned(), None);
-                let series = math::evaluate(expression, self)?;
-                self.evaluated.borrow_mut().insert(query.id.to_owned(), Some(series.clone()));
-                Ok(series)
-            }
+            Source::Expression(_) => self.evaluated.get(query.id).cloned(),
         }
     }
 
@@ -231,8 +257,9 @@ impl Asked<'_> {
 }
 
 impl math::Queries for Asked<'_> {
-    fn series(&self, id: &str) -> Result<Vec<Series>, String> {
-        self.of(self.query(id).ok_or_else(|| format!("there is no query {id}"))?)
+    fn value(&self, id: &str) -> Result<Figures, String> {
+        let figures = self.query(id).and_then(|query| self.figures(query));
+        figures.ok_or_else(|| format!("there is no query {id}"))
     }
 
     fn period(&self, id: &str) -> Option<u64> {
@@ -247,11 +274,14 @@ impl math::Queries for Asked<'_> {
         found.map(|metric| self.read(metric, search.period, search.stat, None)).collect()
     }
 
-    fn starts(&self, period: u64) -> Vec<u64> {
+    fn starts(&self, period: u64) -> Result<Vec<u64>, String> {
         let span = aligned(&self.span, period);
         let now = epoch_seconds(self.reader.now);
         let step = usize::try_from(period).unwrap_or(usize::MAX);
-        span.step_by(step).take_while(|start| *start <= now).collect()
+        let mut starts = span.step_by(step).take_while(|start| *start <= now);
+        let all = starts.by_ref().take(POINTS_LIMIT).collect();
+        let more = || format!("more than {POINTS_LIMIT} points are not filled here");
+        starts.next().map_or(Ok(all), |_| Err(more()))
     }
 }
 

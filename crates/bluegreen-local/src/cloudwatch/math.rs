@@ -6,7 +6,7 @@
 //! series without a single point in the span: here it stays empty.
 //!
 //! Not known, and refused by name: all other functions, `^`, `AND`, `OR`, `REPEAT` and `LINEAR`, series of
-//! different periods in one expression, and arrays anywhere but in `SUM` and as a result.
+//! different periods in one expression, and arrays anywhere but in `SUM`, `FILL` and as a result.
 
 mod parse;
 mod search;
@@ -28,8 +28,8 @@ pub(crate) struct Series {
 
 /// What the ids of a request stand for.
 pub(crate) trait Queries {
-    /// The series of an id; the error is the reason why there is none.
-    fn series(&self, id: &str) -> Result<Vec<Series>, String>;
+    /// What an id comes to; the error is the reason why it comes to nothing.
+    fn value(&self, id: &str) -> Result<Value, String>;
 
     /// The period of an id that is a metric and no expression.
     fn period(&self, id: &str) -> Option<u64>;
@@ -37,26 +37,35 @@ pub(crate) trait Queries {
     /// The series that a search finds.
     fn found(&self, search: &Search) -> Vec<Series>;
 
-    /// The starts of all stretches of so long in the span asked for that have begun.
-    fn starts(&self, period: u64) -> Vec<u64>;
+    /// The starts of all stretches of so long in the span asked for that have begun, unless those are
+    /// too many.
+    fn starts(&self, period: u64) -> Result<Vec<u64>, String>;
 }
 
 #[derive(Clone, Debug)]
-enum Value {
+pub(crate) enum Value {
     Scalar(f64),
     Series(Series),
+    /// As many series as there are, one or none included.
     Array(Vec<Series>),
 }
 
+impl Value {
+    /// All series in it.
+    pub(crate) fn into_series(self) -> Vec<Series> {
+        match self {
+            Self::Scalar(_) => vec![],
+            Self::Series(series) => vec![series],
+            Self::Array(series) => series,
+        }
+    }
+}
+
 /// The series that an expression comes to.
-pub(crate) fn evaluate(
-    expression: &Expression,
-    queries: &impl Queries,
-) -> Result<Vec<Series>, String> {
+pub(crate) fn evaluate(expression: &Expression, queries: &impl Queries) -> Result<Value, String> {
     match value(expression, queries)? {
         Value::Scalar(_) => Err("the result is a scalar and no time series".to_owned()),
-        Value::Series(series) => Ok(vec![series]),
-        Value::Array(series) => Ok(series),
+        series => Ok(series),
     }
 }
 
@@ -64,7 +73,7 @@ fn value(expression: &Expression, queries: &impl Queries) -> Result<Value, Strin
     match expression {
         Expression::Number(number) => Ok(Value::Scalar(*number)),
         Expression::Text(_) => Err("text stands where a number or a series must".to_owned()),
-        Expression::Id(id) => Ok(one_or_many(queries.series(id)?)),
+        Expression::Id(id) => queries.value(id),
         Expression::Array(items) => {
             let series = items.iter().map(|item| match value(item, queries)? {
                 Value::Series(series) => Ok(vec![series]),
@@ -83,24 +92,19 @@ fn value(expression: &Expression, queries: &impl Queries) -> Result<Value, Strin
     }
 }
 
-fn one_or_many(mut series: Vec<Series>) -> Value {
-    match (series.pop(), series.is_empty()) {
-        (Some(one), true) => Value::Series(one),
-        (last, _) => {
-            series.extend(last);
-            Value::Array(series)
-        }
-    }
-}
-
 fn call(function: &str, arguments: &[Expression], queries: &impl Queries) -> Result<Value, String> {
     match (function, arguments) {
         ("IF", [condition, yes]) => if_else(condition, yes, None, queries),
         ("IF", [condition, yes, no]) => if_else(condition, yes, Some(no), queries),
         ("FILL", [Expression::Id(id), Expression::Number(filler)]) => {
-            let filled =
-                queries.series(id)?.into_iter().map(|series| fill(series, *filler, queries));
-            Ok(one_or_many(filled.collect()))
+            let fill = |series| fill(series, *filler, queries);
+            Ok(match queries.value(id)? {
+                Value::Scalar(_) => return Err("FILL is of series".to_owned()),
+                Value::Series(series) => Value::Series(fill(series)?),
+                Value::Array(all) => {
+                    Value::Array(all.into_iter().map(fill).collect::<Result<_, _>>()?)
+                }
+            })
         }
         ("PERIOD", [Expression::Id(id)]) => {
             let period = queries.period(id).ok_or("PERIOD is of a metric and no expression")?;
@@ -128,13 +132,13 @@ fn seconds(period: u64) -> f64 {
     period as f64
 }
 
-fn fill(mut series: Series, filler: f64, queries: &impl Queries) -> Series {
+fn fill(mut series: Series, filler: f64, queries: &impl Queries) -> Result<Series, String> {
     if !series.points.is_empty() {
-        for start in queries.starts(series.period) {
+        for start in queries.starts(series.period)? {
             series.points.entry(start).or_insert(filler);
         }
     }
-    series
+    Ok(series)
 }
 
 /// Of a series the sum of its points, of several the series of their sums.
@@ -172,11 +176,18 @@ fn if_else(
 ) -> Result<Value, String> {
     let (condition, yes) = (value(condition, queries)?, value(yes, queries)?);
     let no = no.map(|no| value(no, queries)).transpose()?;
+    let arrays = || "IF with arrays is not known here".to_owned();
+    let series = [&condition, &yes].into_iter().chain(&no).filter_map(|part| match part {
+        Value::Scalar(_) => None,
+        Value::Series(series) => Some(Ok(series)),
+        Value::Array(_) => Some(Err(arrays())),
+    });
+    common_period(series.collect::<Result<Vec<_>, _>>()?)?;
     let condition = match condition {
         Value::Series(condition) => condition,
         Value::Scalar(condition) if condition != 0.0 => return Ok(yes),
         Value::Scalar(_) => return no.ok_or_else(|| "IF comes to nothing at all".to_owned()),
-        Value::Array(_) => return Err("the condition of IF is no array".to_owned()),
+        Value::Array(_) => return Err(arrays()),
     };
     let mut points = BTreeMap::new();
     for (start, truth) in &condition.points {

@@ -60,6 +60,19 @@ impl Operator {
     }
 }
 
+impl Expression {
+    /// The ids in it, as often as they stand there.
+    pub(crate) fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::Number(_) | Self::Text(_) => vec![],
+            Self::Id(id) => vec![id],
+            Self::Array(parts) | Self::Call(_, parts) => parts.iter().flat_map(Self::ids).collect(),
+            Self::Negated(inner) => inner.ids(),
+            Self::Binary(left, _, right) => [left.ids(), right.ids()].concat(),
+        }
+    }
+}
+
 /// The whole of a text as one expression.
 pub(crate) fn parse(text: &str) -> Result<Expression, String> {
     let mut parser = Parser { rest: text, depth: 0, operators: 0 };

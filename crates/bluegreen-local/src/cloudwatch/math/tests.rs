@@ -14,13 +14,25 @@ impl Pretended {
         let figure = |figure: i32| (figure >= 0).then(|| f64::from(figure));
         Self(metrics.map(|(id, figures)| (id, figures.map(figure).to_vec())).into())
     }
+
+    fn series(&self, id: &str) -> Result<Series, String> {
+        let figures = self.0.get(id).ok_or_else(|| format!("no {id}"))?;
+        let points = (0..).zip(figures).filter_map(|(n, figure)| Some((n * 60, (*figure)?)));
+        Ok(Series { label: id.to_owned(), period: 60, points: points.collect() })
+    }
 }
 
 impl Queries for Pretended {
-    fn series(&self, id: &str) -> Result<Vec<Series>, String> {
-        let figures = self.0.get(id).ok_or_else(|| format!("no {id}"))?;
-        let points = (0..).zip(figures).filter_map(|(n, figure)| Some((n * 60, (*figure)?)));
-        Ok(vec![Series { label: id.to_owned(), period: 60, points: points.collect() }])
+    fn value(&self, id: &str) -> Result<Value, String> {
+        match id {
+            "one" => Ok(Value::Array(self.value("m1")?.into_series())),
+            "nobody" => Ok(Value::Array(vec![])),
+            "slow" => {
+                let points = BTreeMap::from([(0, 2.0)]);
+                Ok(Value::Series(Series { label: id.to_owned(), period: 300, points }))
+            }
+            _ => self.series(id).map(Value::Series),
+        }
     }
 
     fn period(&self, id: &str) -> Option<u64> {
@@ -28,17 +40,17 @@ impl Queries for Pretended {
     }
 
     fn found(&self, _: &Search) -> Vec<Series> {
-        ["m1", "m2"].iter().flat_map(|id| self.series(id).unwrap()).collect()
+        ["m1", "m2"].iter().map(|id| self.series(id).unwrap()).collect()
     }
 
-    fn starts(&self, period: u64) -> Vec<u64> {
-        (0..5).map(|n| n * period).collect()
+    fn starts(&self, period: u64) -> Result<Vec<u64>, String> {
+        Ok((0..5).map(|n| n * period).collect())
     }
 }
 
 /// The figures of the five minutes, a dash where there is none.
 fn figures(text: &str) -> Result<String, String> {
-    let found = evaluate(&parse(text)?, &Pretended::new())?;
+    let found = evaluate(&parse(text)?, &Pretended::new())?.into_series();
     let one = |series: &Series| {
         let figure = |n: u64| series.points.get(&(n * 60)).map_or("-".to_owned(), f64::to_string);
         (0..5).map(figure).collect::<Vec<_>>().join(" ")
@@ -73,6 +85,12 @@ fn expressions_come_to() {
         ("m1 == 1", "1 1 0 0 -"),
         ("m1 != 1", "0 0 1 1 -"),
         ("IF(1, m1, m2)", "1 1 0 0 -"),
+        // An array of one series is no series, and one of none is an array.
+        ("SUM(one)", "1 1 0 0 -"),
+        ("FILL(one, 7)", "1 1 0 0 7"),
+        ("SUM([m1])", "1 1 0 0 -"),
+        ("SUM(nobody)", "- - - - -"),
+        ("nobody", ""),
     ] {
         assert_eq!(figures(text).as_deref(), Ok(expected), "{text}");
     }
@@ -98,6 +116,12 @@ fn what_is_not_known_is_refused_by_name() {
         ("PERIOD(5) * m1", "the arguments of PERIOD are not such as are known here"),
         ("PERIOD(m9) * m1", "PERIOD is of a metric and no expression"),
         ("2 * [m1, m2]", "arithmetic with arrays is not known here"),
+        ("2 * one", "arithmetic with arrays is not known here"),
+        ("IF(m1, [m1, m2], m3)", "IF with arrays is not known here"),
+        ("IF(m1, m2, one)", "IF with arrays is not known here"),
+        ("IF(one, m1)", "IF with arrays is not known here"),
+        ("IF(m1, slow)", "series of different periods in one expression are not known here"),
+        ("IF(m1, m2, slow)", "series of different periods in one expression are not known here"),
         ("'m1'", "text stands where a number or a series must"),
         ("SEARCH('x', 'Sum', 60)", "SEARCH without a schema is not known here"),
         ("SEARCH('{Shop} x', 'Sum', 60)", "SEARCH for x is not known here, only Name=\"value\""),
