@@ -20,9 +20,10 @@ use crate::{MetricsError, Unit};
 /// not take become `?`, an empty value becomes `none`, and labels named as a fixed dimension are
 /// left out. A described unit holds for all labels of its name; CloudWatch has none for
 /// nanoseconds, and its kilobytes stand for kibibytes. A counter set to an absolute value sends the
-/// growth, the first time from zero, of which what it was incremented by is a part; it and a gauge that is moved go on from where they were also after
-/// their series was idle and forgotten, as long as no ten thousand others were since. A metric that cannot be registered is named in the log once
-/// and records nothing.
+/// growth, the first time from zero; what it was incremented by is a part of that value. Once set, it
+/// goes on from where it was also after its series was idle and forgotten, and so does a gauge that is
+/// moved, as long as no ten thousand others were since. A metric that cannot be registered is named in
+/// the log once and records nothing.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     inner: Arc<Inner>,

@@ -430,14 +430,11 @@ async fn calls_are_filled_to_a_megabyte_and_never_beyond_whatever_they_are_made_
     ] {
         let account = Account::new();
         let lengths = Lengths::default();
-        let config = { account.client().config().to_builder() }
-            .disable_request_compression(true)
-            .interceptor(lengths.clone())
-            .build();
-        let config =
-            (Client::from_conf(config), MetricsConfig::default().with_clock(account.clock));
+        let client = account.client().config().to_builder().disable_request_compression(true);
+        let client = Client::from_conf(client.interceptor(lengths.clone()).build());
+        let config = MetricsConfig::default().with_clock(account.clock);
         let (metrics, publisher) =
-            Metrics::new(config.0, NAMESPACE, &identity(Color::Blue), config.1).unwrap();
+            Metrics::new(client, NAMESPACE, &identity(Color::Blue), config).unwrap();
         let labels: Vec<_> = (0..labels).map(|n| (long(label, n), long(value, 0))).collect();
         let labels: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         for n in 0..counters {
