@@ -45,7 +45,10 @@ type Known<C> = RwLock<HashMap<Key, Weak<C>>>;
 
 /// Keys that are found again by a look, of each kind.
 const MOST_KNOWN: usize = 20_000;
-/// Metrics that are named in the log as not recorded.
+/// The most bytes of name and labels of such a key. Longer ones, of which CloudWatch takes but the
+/// beginning, are registered each time.
+const LONGEST_KNOWN: usize = 2_048;
+/// Metrics that are named in the log as not recorded, as CloudWatch has their names.
 const MOST_FAILED: usize = 1_000;
 
 impl Recorder {
@@ -75,7 +78,7 @@ impl Recorder {
         match self.register(known, key) {
             Ok(cell) => Some(cell),
             Err(error) => {
-                self.tell(key.name(), &error);
+                self.tell(&adapt_metric(key.name()), &error);
                 None
             }
         }
@@ -87,7 +90,7 @@ impl Recorder {
         let labels = key.labels().map(|label| (label.key(), label.value()));
         let labels = Labels::adapted(&name, labels)?;
         let registered = self.inner.registry.register::<C>(&name, None, labels)?;
-        if !registered.folded {
+        if !registered.folded && length_of(key) <= LONGEST_KNOWN {
             let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
             if known.len() == MOST_KNOWN {
                 // Labels that are adapted or left out make many keys of one series, so that even
@@ -180,6 +183,11 @@ impl HistogramFn for DistributionCell {
     }
 }
 
+fn length_of(key: &Key) -> usize {
+    let labels = key.labels().map(|label| label.key().len() + label.value().len());
+    key.name().len() + labels.sum::<usize>()
+}
+
 fn of_facade(unit: ::metrics::Unit) -> Unit {
     use ::metrics::Unit as Facade;
     match unit {
@@ -224,5 +232,30 @@ mod tests {
             assert!(known.read().unwrap().contains_key(&key(n)), "{n}");
         }
         assert_eq!(recorder.series(known, &key(0)).unwrap().total(), 3 * MOST_KNOWN as u64);
+    }
+
+    #[test]
+    fn keys_and_names_of_any_length_take_bounded_memory() {
+        let registry = Registry::new(naming(&[]), caps(10));
+        let recorder = Recorder::new(Arc::new(registry));
+        let known = &recorder.inner.counters;
+        let long = "x".repeat(100_000);
+        // One series to CloudWatch, which takes no more than the beginning.
+        for n in 0..100 {
+            let label = Label::new("path", format!("{long}{n}"));
+            recorder.series(known, &Key::from_parts("n", vec![label])).unwrap().add(1);
+        }
+        let kept = known.read().unwrap();
+        let texts = kept.keys().flat_map(Key::labels).map(|label| label.value().len());
+        assert!(texts.sum::<usize>() < 100_000);
+        drop(kept);
+        // Not one of these can be registered.
+        let labels: Vec<_> = (0..26).map(|n| Label::new(n.to_string(), "x")).collect();
+        for n in 0..100 {
+            let key = Key::from_parts(format!("{long}{n}"), labels.clone());
+            assert!(recorder.series(known, &key).is_none());
+        }
+        let failed = recorder.inner.failed.read().unwrap();
+        assert!(failed.iter().map(String::len).sum::<usize>() < 100_000);
     }
 }
