@@ -124,14 +124,12 @@ fn run(
     })
 }
 
-/// Whether a condition of the request joins so many terms that dynoxide, which goes down a level for
-/// each, may need more stack than a thread has: AWS takes 300.
+/// Whether an expression of the request is so long that dynoxide, which goes down some levels for each
+/// join, denial or bracket, may need more stack than a thread has: AWS takes 300 operators.
 fn is_deep(body: &str) -> bool {
-    const TERMS: usize = 8;
-    let joins =
-        |word: &&str| ["AND", "OR", "NOT"].iter().any(|join| word.eq_ignore_ascii_case(join));
+    const SHORT: usize = 64;
     let mut texts = body.split("Expression\"").skip(1).filter_map(|rest| rest.split('"').nth(1));
-    texts.any(|text| text.split_whitespace().filter(joins).count() > TERMS)
+    texts.any(|text| text.len() > SHORT)
 }
 
 /// The same on a thread with more stack, which the caller's thread waits for.

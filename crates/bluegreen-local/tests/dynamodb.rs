@@ -419,16 +419,25 @@ async fn put_large(client: &Client, table: &str, ids: &[&str]) {
 
 /// One term for each is what a condition of many parts comes to.
 #[tokio::test(start_paused = true)]
-async fn dynamodb_a_condition_may_have_three_hundred_operators() {
+async fn dynamodb_a_condition_may_have_three_hundred_operators_however_it_is_spelled() {
     let client = dynamodb();
     let name = table(&client).await;
     put(&client, &name, &[("id", s("a")), ("v", n(1))]).await;
-    for operator in ["AND", "OR"] {
-        // 150 comparisons and what joins them.
-        let condition = ["v = :v"; 150].join(&format!(" {operator} "));
+    // 150 comparisons and what joins them.
+    let joined = [" AND ", " OR ", "\nAND\n", "\tor\t"].map(|join| ["v = :v"; 150].join(join));
+    let bracketed = ["(v = :v)"; 150].join("AND");
+    let denied = format!("{}v = :v{}", "NOT(".repeat(298), ")".repeat(298));
+    for condition in joined.into_iter().chain([bracketed, denied]) {
         let update = client.update_item().table_name(&name).key("id", s("a"));
         let update = update.update_expression("SET touched = :v").condition_expression(condition);
         update.expression_attribute_values(":v", n(1)).send().await.unwrap();
+    }
+    for brackets in [25, 2_000] {
+        let (open, close) = ("(".repeat(brackets), ")".repeat(brackets));
+        let put = client.put_item().table_name(&name).item("id", s("a"));
+        let put = put.condition_expression(format!("{open}v = :v{close}"));
+        let put = put.expression_attribute_values(":v", n(1));
+        assert_eq!(put.send().await.unwrap_err().code(), Some("ValidationException"));
     }
 }
 
