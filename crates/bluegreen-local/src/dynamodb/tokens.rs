@@ -20,12 +20,12 @@ pub(super) struct Tokens {
     known: Arc<Mutex<HashMap<String, Known>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     /// When a request with it was completed first.
     since: Option<SystemTime>,
-    /// How often it was forgotten.
-    lives: u64,
+    /// The name that dynoxide knows it by.
+    name: String,
 }
 
 impl Tokens {
@@ -38,25 +38,18 @@ impl Tokens {
         let now = self.clock.now();
         let is_over = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age > LIFE);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let lives = match known.get_mut(token) {
-            None => 0,
-            Some(known) => {
-                if known.since.is_some_and(is_over) {
-                    *known = Known { since: None, lives: known.lives + 1 };
-                }
-                known.lives
-            }
-        };
-        match lives {
-            0 => token.to_owned(),
-            // A token has 36 characters at most.
-            _ => token.chars().take(30).chain(format!("!{lives}").chars()).collect(),
+        let Some(known) = known.get_mut(token) else { return token.to_owned() };
+        if known.since.is_some_and(is_over) {
+            *known = Known { since: None, name: format!("{:032x}", fastrand::u128(..)) };
         }
+        known.name.clone()
     }
 
     /// A request with the token was completed.
     pub(super) fn completed(&self, token: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(token.to_owned()).or_default().since.get_or_insert_with(|| self.clock.now());
+        let first = || Known { since: None, name: token.to_owned() };
+        let known = known.entry(token.to_owned()).or_insert_with(first);
+        known.since.get_or_insert_with(|| self.clock.now());
     }
 }
