@@ -246,7 +246,7 @@ impl Table {
         loop {
             let Some(write) = self.write_of(item, reason)? else { return Ok(earlier) };
             item.set_unsettled(write);
-            match self.settle(item).await {
+            match self.send_open(item).await {
                 // Nothing was written, and by now another version may be: that one, then.
                 Err(ItemError::Held { .. })
                     if reason == Reason::Change && item.unsettled().is_none() => {}

@@ -87,6 +87,50 @@ async fn a_save_that_was_turned_away_is_planned_anew_where_the_sdk_would_have_re
     assert_eq!((&item["SchemaVersion"], &item["Version"]), (&n(1), &n(2)));
 }
 
+/// What is done next with an item whose save was dropped at a pause, turned away.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Save,
+    Migrate,
+    Commit,
+    Delete,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_was_turned_away_and_dropped_is_planned_anew_by_whatever_comes_next() {
+    for next in [Next::Save, Next::Migrate, Next::Commit, Next::Delete] {
+        let world = open().await;
+        let pauses = Pauses::default();
+        let (table, close) = closing_by(client(&world, pauses.clone())).await;
+        let mut item = table.create(key(), example()).await.unwrap();
+        remark(item.value_mut());
+        let rule = Rule::new(calls("UpdateItem"), Fault::Throttle).first(1);
+        let _throttled = world.faults().inject(rule);
+        tokio::select! {
+            saved = table.save(&mut item) => panic!("{saved:?}"),
+            () = pauses.begun.notified() => {}
+        }
+        close().await;
+        match next {
+            Next::Save => assert_eq!(table.save(&mut item).await.unwrap(), Saved::Written),
+            Next::Migrate => assert_eq!(table.migrate(&mut item).await.unwrap(), Saved::Written),
+            Next::Commit => {
+                let mut transaction = Transaction::new();
+                transaction.save(&table, &mut item).await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+            Next::Delete => table.delete(&mut item).await.unwrap(),
+        }
+        match (next, raw(&world).await) {
+            (Next::Delete, None) => {}
+            (_, Some(item)) => {
+                assert_eq!((&item["SchemaVersion"], &item["Version"]), (&n(1), &n(2)), "{next:?}");
+            }
+            (next, None) => panic!("{next:?}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_save_in_doubt_is_looked_for_where_the_sdk_would_have_repeated_it() {
     let (world, saved, calls) = overtaken("UpdateItem", Fault::Reset, save).await;

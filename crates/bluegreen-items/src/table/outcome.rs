@@ -11,8 +11,20 @@ use crate::write::{Act, Content, Lock, Write};
 use crate::{Attributes, ItemError, Key, Saved, StoredItem, Table, Versioned, counters};
 
 impl Table {
-    /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
+    /// Settles what an earlier call left open. A write whose future was dropped and which cannot have
+    /// been applied is not sent as it was planned then: what may be written can be another version.
     pub(crate) async fn settle<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
+        if let Some(write) = item.unsettled()
+            && write.bundle.is_none()
+            && !write.sends.are_in_doubt()
+        {
+            item.give_up();
+        }
+        self.send_open(item).await
+    }
+
+    /// Sends the write whose outcome is not known yet, if there is one, and takes note of it.
+    pub(super) async fn send_open<T>(&self, item: &mut Versioned<T>) -> Result<Saved, ItemError> {
         let Some(write) = item.unsettled() else { return Ok(Saved::Unchanged) };
         let sent = match &write.bundle {
             None => self.send_or_ask(item.key(), write).await,
