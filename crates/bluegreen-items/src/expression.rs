@@ -123,13 +123,13 @@ mod tests {
     fn an_update_names_every_attribute_by_a_placeholder() {
         let patch = Patch {
             changed: Attributes::from([("status".to_owned(), AttributeValue::Bool(true))]),
-            removed: vec!["size".to_owned(), "a.b".to_owned()],
+            removed: ["size".to_owned(), "a.b".to_owned()].into(),
         };
         let expression =
             Expression::of(&Act::Create, &AttributeNames::default()).with_update(&patch);
         assert_eq!(expression.update, "SET #s0 = :s0 REMOVE #r0, #r1");
         assert_eq!(expression.names["#s0"], "status");
-        assert_eq!(expression.names["#r1"], "a.b");
+        assert_eq!((&*expression.names["#r0"], &*expression.names["#r1"]), ("a.b", "size"));
         assert_eq!(expression.names.len(), 4);
         assert_eq!(expression.values.len(), 1);
     }

@@ -13,7 +13,7 @@ pub(crate) type Path = Vec<String>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Patch {
     pub(crate) changed: Attributes,
-    pub(crate) removed: Vec<String>,
+    pub(crate) removed: BTreeSet<String>,
 }
 
 impl Patch {
@@ -27,7 +27,7 @@ impl Patch {
         map: &'a Attributes,
     ) -> impl Iterator<Item = (&'a String, &'a AttributeValue)> + Clone {
         map.iter()
-            .filter(|(name, _)| !self.changed.contains_key(*name) && !self.removed.contains(name))
+            .filter(|(name, _)| !self.changed.contains_key(*name) && !self.removed.contains(*name))
     }
 
     /// The map as the patch leaves it.
@@ -52,9 +52,7 @@ impl Patch {
     pub(crate) fn remove(&mut self, path: &[String]) {
         if let [name] = path {
             self.changed.remove(name);
-            if !self.removed.contains(name) {
-                self.removed.push(name.clone());
-            }
+            self.removed.insert(name.clone());
         } else if let Some((name, parent)) = path.split_last()
             && let Some(map) = map_at_mut(&mut self.changed, parent)
         {
@@ -117,7 +115,7 @@ impl<'a> Merge<'a> {
             let Some(present) = stored.get(name) else { continue };
             match self.at(name, |merge| merge.residue(present, old)) {
                 Some(rest) => drop(patch.changed.insert(name.clone(), rest)),
-                None => patch.removed.push(name.clone()),
+                None => drop(patch.removed.insert(name.clone())),
             }
         }
         patch
@@ -149,7 +147,7 @@ impl<'a> Merge<'a> {
         stored: &AttributeValue,
         old: &'a AttributeValue,
     ) -> Option<AttributeValue> {
-        if self.whole.iter().any(|whole| *whole == self.path) {
+        if !self.whole.is_empty() && self.whole.contains(&self.path()) {
             return None;
         }
         let (AttributeValue::M(stored), AttributeValue::M(old)) = (stored, old) else {
@@ -159,8 +157,12 @@ impl<'a> Merge<'a> {
         if rest.is_empty() {
             return None;
         }
-        self.residues.push(self.path.iter().map(|&name| name.to_owned()).collect());
+        self.residues.push(self.path());
         Some(AttributeValue::M(rest))
+    }
+
+    fn path(&self) -> Path {
+        self.path.iter().map(|&name| name.to_owned()).collect()
     }
 }
 

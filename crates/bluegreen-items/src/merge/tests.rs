@@ -151,3 +151,22 @@ proptest! {
         prop_assert_eq!(seen(&patched, "abc"), after);
     }
 }
+
+/// As many entries as an item can hold: with a look at each for each, this would take long.
+#[test]
+fn a_map_as_full_as_can_be_is_emptied() {
+    let names = || (0..10_000).map(|index| index.to_string());
+    let all = |entry: &AttributeValue| {
+        AttributeValue::M(names().map(|name| (name, entry.clone())).collect())
+    };
+    let [known, unknown] = ["known", "unknown"].map(|name| (name, number(1)));
+    let line = nested([known.clone()]);
+    let before = map([("scalars", all(&number(1))), ("lines", all(&line))]);
+    let stored = map([("scalars", all(&number(1))), ("lines", all(&nested([known, unknown])))]);
+    let after = map([("scalars", nested([])), ("lines", nested([]))]);
+    let kept = overlay(&stored, &before, &after, &BTreeSet::new());
+    assert_eq!(kept.residues.len(), 10_000);
+    let whole = kept.residues.into_iter().collect();
+    let gone = overlay(&stored, &before, &after, &whole);
+    assert_eq!(gone.patch.applied_to(stored), after);
+}
