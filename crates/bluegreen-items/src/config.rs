@@ -58,7 +58,8 @@ pub struct TableConfig {
     /// How many calls [`Table::save_many`](crate::Table::save_many) and its like have under way at
     /// a time: 1 to 1000. Default: 16.
     pub parallel: usize,
-    /// Where the stamps come from. Default: the system's clock.
+    /// Where the stamps come from, and the age of a client token while the machine is suspended.
+    /// Default: the system's clock.
     pub clock: Clock,
 }
 

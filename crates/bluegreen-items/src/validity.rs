@@ -1,12 +1,37 @@
 //! How long a write may be sent as it was planned.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use bluegreen_core::ContractVersion;
+use bluegreen_core::{Clock, ContractVersion};
 use tokio::time::Instant;
 
 use crate::write::Planned;
 use crate::{HeldBy, ItemError, TableConfig, WrittenSchema};
+
+/// DynamoDB remembers a client token for 10 minutes; a minute less is on the safe side.
+const TOKEN_LIFE: Duration = Duration::from_secs(9 * 60);
+
+/// A client token since it was sent first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenAge {
+    begun: Instant,
+    since: SystemTime,
+    clock: Clock,
+}
+
+impl TokenAge {
+    pub(crate) fn begin(clock: Clock) -> Self {
+        Self { begun: Instant::now(), since: clock.now(), clock }
+    }
+
+    /// Whether the service may have forgotten it. One clock may stand while the machine is suspended,
+    /// the other one may be set back.
+    pub(crate) fn is_over(&self) -> bool {
+        let by_wall = self.clock.now().duration_since(self.since).unwrap_or_default();
+        self.begun.elapsed().max(by_wall) >= TOKEN_LIFE
+    }
+}
 
 /// What must still be so when an attempt of a write leaves.
 ///
@@ -15,7 +40,7 @@ use crate::{HeldBy, ItemError, TableConfig, WrittenSchema};
 #[derive(Debug, Default)]
 pub(crate) struct Validity {
     plans: Vec<(Arc<TableConfig>, Planned)>,
-    token_until: Option<Instant>,
+    token: Option<TokenAge>,
 }
 
 /// An attempt is not made.
@@ -44,15 +69,15 @@ impl Validity {
         }
     }
 
-    /// From then on it is not sent again while it may have been applied.
-    pub(crate) fn with_token_until(mut self, until: Option<Instant>) -> Self {
-        self.token_until = until;
+    /// Once the token is over it is not sent again while it may have been applied.
+    pub(crate) fn with_token(mut self, token: Option<TokenAge>) -> Self {
+        self.token = token;
         self
     }
 
     /// Whether an attempt may leave now, of a write that may have been applied by an earlier one.
     pub(crate) fn check(&self, in_doubt: bool) -> Result<(), Lapsed> {
-        if in_doubt && self.token_until.is_some_and(|until| until <= Instant::now()) {
+        if in_doubt && self.token.is_some_and(|token| token.is_over()) {
             return Err(Lapsed::Forgotten);
         }
         self.plans.iter().try_for_each(|(config, planned)| config.still_writes(*planned))

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{AsyncSleep, Sleep, StalledStreamProtectionConfig};
-use bluegreen_core::Color;
+use bluegreen_core::{Clock, Color};
 use bluegreen_items::{ItemError, Saved, Table, Transaction, TransactionError, Update};
 use bluegreen_local::{Fault, Rule, World};
 use tokio::sync::Notify;
 
 use crate::releases::{Remarked, closing_by, example, put_old, remark};
-use crate::shop::{OrderV1, TABLE, blue, calls, config, count, identity, key, m, n, open, raw, s};
+use crate::shop::{
+    OrderV1, TABLE, blue, calls, config, count, identity, key, m, n, open, open_by, raw, s,
+};
 
 /// Pauses of the SDK that last until they are ended.
 #[derive(Clone, Debug, Default)]
@@ -210,6 +212,28 @@ async fn an_update_is_not_repeated_by_the_sdk_once_its_token_is_forgotten() {
         assert_eq!(count(&world, &["TransactWriteItems"]), [1]);
         assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(total))]), "{fault:?}");
     }
+}
+
+/// While a machine is suspended its monotonic clock may stand: only the wall clock goes on.
+#[tokio::test(start_paused = true)]
+async fn an_update_is_not_repeated_after_a_suspension_in_which_its_token_was_forgotten() {
+    let (clock, hand) = Clock::settable(config().clock.now());
+    let world = open_by(clock).await;
+    blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    let pauses = Pauses::default();
+    let sending = client(&world, pauses.clone());
+    let config = config().with_clock(clock);
+    let table = Table::new(sending, TABLE, &identity(Color::Green), config).unwrap();
+    let lost = Rule::new(calls("TransactWriteItems"), Fault::LostReply).first(1);
+    let _lost = world.faults().inject(lost);
+    let (order, add) = (key(), Update::new().add("Data.total", 1));
+    let (updated, ()) = tokio::join!(table.update(&order, add), async {
+        pauses.begun.notified().await;
+        hand.ahead(Duration::from_secs(11 * 60));
+        pauses.ended.notify_one();
+    });
+    assert!(matches!(updated, Err(ItemError::OutcomeUnknown)), "{updated:?}");
+    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(2))]), "applied once");
 }
 
 #[tokio::test(start_paused = true)]

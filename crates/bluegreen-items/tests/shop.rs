@@ -80,7 +80,12 @@ pub(crate) fn identity(color: Color) -> ServiceIdentity {
 
 /// A world with the table in it, whose clock follows tokio's.
 pub(crate) async fn open() -> World {
-    let world = World::builder().clock(config().clock).build();
+    open_by(config().clock).await
+}
+
+/// The same by this clock.
+pub(crate) async fn open_by(clock: Clock) -> World {
+    let world = World::builder().clock(clock).build();
     let attribute = |name: &str| {
         let definition = AttributeDefinition::builder().attribute_name(name);
         definition.attribute_type(ScalarAttributeType::S).build().unwrap()

@@ -1,23 +1,18 @@
 //! The one request of a transaction, to be applied once however often it is sent.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use tokio::time::Instant;
 
 use crate::attempts::Writing;
 use crate::dynamo::{Cancellation, Transacted, is_of_item};
 use crate::mark::Mark;
 use crate::sends::Sends;
 use crate::tries::Tries;
-use crate::validity::{Lapsed, Validity};
+use crate::validity::{Lapsed, TokenAge, Validity};
 use crate::verdict::{Verdict, judge};
 use crate::write::{Act, Planned};
 use crate::{ItemError, Key, StoredItem, Table, counters, size};
-
-/// DynamoDB remembers a client token for 10 minutes; a minute less is on the safe side.
-const TOKEN_LIFE: Duration = Duration::from_secs(9 * 60);
 
 /// All parts of a transaction.
 #[derive(Debug)]
@@ -25,7 +20,7 @@ pub(crate) struct Bundle {
     parts: Vec<Part>,
     token: String,
     sends: Sends,
-    begun: OnceLock<Instant>,
+    age: OnceLock<TokenAge>,
     end: OnceLock<End>,
 }
 
@@ -85,7 +80,7 @@ pub(crate) struct Refused {
 impl Bundle {
     pub(crate) fn new(parts: Vec<Part>) -> Self {
         let token = format!("{:032x}", fastrand::u128(..));
-        Self { parts, token, sends: Sends::default(), begun: OnceLock::new(), end: OnceLock::new() }
+        Self { parts, token, sends: Sends::default(), age: OnceLock::new(), end: OnceLock::new() }
     }
 
     pub(crate) const fn sends(&self) -> &Sends {
@@ -135,10 +130,9 @@ impl Bundle {
     }
 
     /// How long each of its parts may be written as it was planned, and all of them be repeated.
-    fn validity(&self, begun: Instant) -> Validity {
+    fn validity(&self, age: TokenAge) -> Validity {
         let would_repeat = self.parts.iter().any(Part::would_repeat);
-        let until = would_repeat.then(|| begun + TOKEN_LIFE);
-        let mut validity = Validity::default().with_token_until(until);
+        let mut validity = Validity::default().with_token(would_repeat.then_some(age));
         for part in &self.parts {
             if let Some(planned) = part.planned {
                 validity.plan(&part.table.config, planned);
@@ -148,9 +142,9 @@ impl Bundle {
     }
 
     async fn send_or_ask(&self) -> Result<Bundled, ItemError> {
-        let begun = *self.begun.get_or_init(Instant::now);
         let Some(first) = self.parts.first() else { return Ok(Bundled::Applied) };
-        let validity = self.validity(begun);
+        let age = *self.age.get_or_init(|| TokenAge::begin(first.table.config.clock));
+        let validity = self.validity(age);
         if let Err(Lapsed::Forgotten) = validity.check(self.sends.are_in_doubt()) {
             return self.told_by_marks().await;
         }
@@ -160,7 +154,7 @@ impl Bundle {
             Ok(Transacted::Done) => Ok(Bundled::Applied),
             Ok(Transacted::Canceled(reasons)) => {
                 // As long as the token is remembered, what was applied is answered as done.
-                let is_forgotten = self.sends.are_in_doubt() && begun.elapsed() >= TOKEN_LIFE;
+                let is_forgotten = self.sends.are_in_doubt() && age.is_over();
                 self.canceled(reasons, is_forgotten).await
             }
             Err(ItemError::Held { .. }) if self.sends.are_in_doubt() => self.told_by_marks().await,
