@@ -237,6 +237,24 @@ async fn an_update_is_not_repeated_after_a_suspension_in_which_its_token_was_for
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_makes_no_token_younger() {
+    let world = open().await;
+    blue(&world).create(key(), OrderV1::of(1)).await.unwrap();
+    let (clock, hand) = Clock::settable(config().clock.now());
+    let config = config().with_clock(clock).with_call_timeout(Duration::from_secs(3_600));
+    let table = Table::new(client(&world, Ages), TABLE, &identity(Color::Green), config).unwrap();
+    let lost = Rule::new(calls("TransactWriteItems"), Fault::LostReply).first(1);
+    let _lost = world.faults().inject(lost);
+    let (order, add) = (key(), Update::new().add("Data.total", 1));
+    let (updated, ()) = tokio::join!(table.update(&order, add), async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        hand.back(Duration::from_secs(3_600));
+    });
+    assert!(matches!(updated, Err(ItemError::OutcomeUnknown)), "{updated:?}");
+    assert_eq!(raw(&world).await.unwrap()["Data"], m([("total", n(2))]), "applied once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transaction_that_the_sdk_repeats_after_its_token_is_forgotten_is_told_by_its_marks() {
     for (foreign, is_known) in [(8, true), (9, false)] {
         let world = open().await;
