@@ -1,14 +1,14 @@
 //! Payloads that are too large for SQS, kept elsewhere.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bluegreen_core::{Stop, Store as _};
+use bluegreen_core::{ContractVersion, Members, Roster, Stop, Store as _};
 use bluegreen_queue::{
-    ClaimCheck, ConsumerConfig, Envelope, Outcome, Producer, ProducerConfig, SendError,
-    UnknownPolicy, attributes,
+    ClaimCheck, ConsumerConfig, Envelope, Message, Outcome, Producer, ProducerConfig, SendError,
+    UnknownPolicy, WriteGate, attributes,
 };
 
 use crate::gates::{live, share};
@@ -156,6 +156,41 @@ async fn a_message_goes_where_the_deployment_stands_once_its_payload_is_away() {
     let envelope: Envelope = found[0].body().unwrap().parse().unwrap();
     assert_eq!(envelope.revision(), store.load(&key()).await.unwrap().map(|now| now.revision()));
     assert_eq!(bucket.len(), 1, "it is put away once");
+}
+
+/// How much there is of each article, in the newer version and in the one before.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stock<const MAJOR: u16>(HashMap<String, u32>);
+
+impl<const MAJOR: u16> Message for Stock<MAJOR> {
+    const TYPE: &str = "StockCounted";
+    const VERSION: ContractVersion = ContractVersion::new(MAJOR, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_whose_text_is_another_each_time_it_is_written_is_put_away_once() {
+    let shop = Shop::open().await;
+    let puts = AtomicUsize::new(0);
+    let once = ClaimCheck::new(
+        move |_, _| {
+            let again = puts.fetch_add(1, Ordering::SeqCst) > 0;
+            std::future::ready(if again { Err("it is put away again".into()) } else { Ok(()) })
+        },
+        |_| std::future::ready(Ok(None)),
+    );
+    // Each step down reads a map anew, and each map has an order of its own.
+    let sample = Stock::<2>(HashMap::from([("article".to_owned(), 1)]));
+    let gate = WriteGate::builder(Roster::fixed(Members::default()))
+        .newest::<Stock<2>>()
+        .step_down(&sample, &[], |Stock(newer): Stock<2>| Ok(Stock::<1>(newer)));
+    let config = ProducerConfig::default()
+        .with_claim_check(once.with_threshold(1_024))
+        .with_write_gate(gate.build().unwrap());
+    let client = shop.world.sqs_as("producer");
+    let producer = Producer::new(client, shop.separate(), following(None), Blue, config).unwrap();
+    let stock = Stock::<2>((0..1_000).map(|n| (format!("article {n}"), n)).collect());
+    let sent = producer.send(&stock, "k").await.unwrap();
+    assert_eq!(sent.version, Stock::<1>::VERSION);
 }
 
 #[tokio::test(start_paused = true)]
