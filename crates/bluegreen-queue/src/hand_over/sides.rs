@@ -108,10 +108,11 @@ impl Sides {
 
     fn follow(&mut self, known: Known<'_>, now: Instant) {
         let (revision, phase) = (known.deployment.revision(), known.deployment.phase());
-        let since = match self.followed {
-            Some(followed) if followed.phase == phase => followed.since,
-            _ => now,
+        // A phase that is the same after revisions unseen may have begun anew just now.
+        let is_still = |one: &Followed| {
+            one.phase == phase && [one.revision, one.revision.next()].contains(&revision)
         };
+        let since = self.followed.filter(is_still).map_or(now, |followed| followed.since);
         let is_confirmed = known.is_confirmed;
         let is_news = self.followed.is_none_or(|followed| {
             (followed.revision, followed.phase, followed.is_confirmed)

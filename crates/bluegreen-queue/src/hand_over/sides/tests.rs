@@ -108,6 +108,19 @@ fn a_shift_is_forgotten_when_the_next_begins_or_the_backlog_is_over() {
 }
 
 #[test]
+fn the_backlog_of_a_shift_that_came_and_went_unseen_counts_from_its_discovery() {
+    let (only, now, hour) = (first(), Instant::now(), Duration::from_secs(3_600));
+    let given_up = shift(&shift(&begin(&only), 1000), 0).abandon().unwrap();
+    let mut sides = sides();
+    assert_eq!(step_by(&mut sides, known(&only), GROUPS[1], now), (Blue, false));
+    // Others have sent to green meanwhile, though blue serves alone as it did.
+    let seen = now + 2 * hour;
+    assert_eq!(step_by(&mut sides, known(&given_up), GROUPS[1], seen), (Blue, true));
+    assert_eq!(step_by(&mut sides, known(&given_up), GROUPS[3], seen), (Blue, true));
+    assert_eq!(step_by(&mut sides, known(&given_up), GROUPS[2], seen + hour), (Blue, false));
+}
+
+#[test]
 fn who_starts_while_a_color_has_no_share_knows_by_the_record_whether_it_ever_had_one() {
     let begun = begin(&first());
     let back = shift(&shift(&begun, 1000), 0);
