@@ -125,8 +125,10 @@ impl Courier {
             if !is_open && self.is_done() {
                 break;
             }
-            let next = self.outboxes.values().filter_map(Outbox::next).min();
-            let next = next.filter(|_| self.calls.len() < PARALLEL);
+            // With room for a call all that could fill one has gone, so that few are looked at.
+            let next = (self.calls.len() < PARALLEL)
+                .then(|| self.outboxes.values().filter_map(Outbox::next).min())
+                .flatten();
             tokio::select! {
                 biased;
                 by = stop.requested(), if deadline.is_none() => {
@@ -223,9 +225,9 @@ impl Courier {
         let floor = Duration::from_millis(20);
         let pause = Backoff::default().delay(posted.tries, self.random.u64(..)).max(floor);
         posted.tries += 1;
-        let (size, group) = (posted.outgoing.size(), posted.outgoing.group());
+        let size = posted.outgoing.size();
         if let Some(outbox) = self.outboxes.get_mut(&color) {
-            outbox.again(posted, size, group, now + pause);
+            outbox.again(posted, size, now + pause);
         }
     }
 

@@ -1,4 +1,5 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,50 +19,58 @@ const LARGEST_CALL: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Outbox<T> {
     age: Duration,
+    // Those that may go, of each group one.
     waiting: VecDeque<Waiting<T>>,
-    // The groups that have a message under way.
-    busy: HashSet<Arc<str>>,
+    // What follows it, for each group of which a message waits there or is under way.
+    behind: HashMap<Arc<str>, VecDeque<Waiting<T>>>,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     by: Instant,
     size: usize,
-    group: Option<Arc<str>>,
     message: T,
 }
 
 impl<T> Outbox<T> {
     pub(super) fn new(age: Duration) -> Self {
-        Self { age, waiting: VecDeque::new(), busy: HashSet::new() }
+        Self { age, waiting: VecDeque::new(), behind: HashMap::new() }
     }
 
     pub(super) fn push(&mut self, message: T, size: usize, group: Option<Arc<str>>, now: Instant) {
-        self.waiting.push_back(Waiting { by: now + self.age, size, group, message });
+        let one = Waiting { by: now + self.age, size, message };
+        match group.map(|group| self.behind.entry(group)) {
+            Some(Entry::Occupied(mut behind)) => behind.get_mut().push_back(one),
+            Some(Entry::Vacant(none)) => {
+                none.insert(VecDeque::new());
+                self.waiting.push_back(one);
+            }
+            None => self.waiting.push_back(one),
+        }
     }
 
     /// Puts a message back before all others, for another try at that time; its group waits for it.
-    pub(super) fn again(&mut self, message: T, size: usize, group: Option<Arc<str>>, at: Instant) {
-        if let Some(group) = &group {
-            self.busy.remove(group);
-        }
-        self.waiting.push_front(Waiting { by: at, size, group, message });
+    pub(super) fn again(&mut self, message: T, size: usize, at: Instant) {
+        self.waiting.push_front(Waiting { by: at, size, message });
     }
 
-    /// The message of a group that was under way is settled.
+    /// The message of a group that was under way is settled: the next one may go.
     pub(super) fn settled(&mut self, group: Option<&Arc<str>>) {
-        if let Some(group) = group {
-            self.busy.remove(group);
+        let Some(group) = group else { return };
+        match self.behind.get_mut(group).and_then(VecDeque::pop_front) {
+            Some(next) => self.waiting.push_back(next),
+            None => drop(self.behind.remove(group)),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.behind.values().map(VecDeque::len).sum::<usize>()
     }
 
     /// All that wait, to be given up.
     pub(super) fn empty(&mut self) -> impl Iterator<Item = T> {
-        self.waiting.drain(..).map(|waiting| waiting.message)
+        let behind = self.behind.drain().flat_map(|(_, behind)| behind);
+        self.waiting.drain(..).chain(behind).map(|waiting| waiting.message)
     }
 
     /// The messages of the next call, when it is time for one. With `flush` all are due but those
@@ -73,20 +82,17 @@ impl<T> Outbox<T> {
             return None;
         }
         let taken = chosen.iter().rev().filter_map(|place| self.waiting.remove(*place));
-        let mut taken: Vec<_> = taken.collect();
+        let mut taken: Vec<_> = taken.map(|one| one.message).collect();
         taken.reverse();
-        self.busy.extend(taken.iter().filter_map(|one| one.group.clone()));
-        Some(taken.into_iter().map(|one| one.message).collect())
+        Some(taken)
     }
 
     /// The places of the messages that a call would have, and whether no other would fit.
     fn choose(&self, now: Instant) -> (Vec<usize>, bool) {
         let (mut chosen, mut bytes) = (Vec::new(), 0);
-        let mut held: HashSet<&Arc<str>> = self.busy.iter().collect();
         for (place, one) in self.waiting.iter().enumerate() {
-            let is_free = one.group.as_ref().is_none_or(|group| held.insert(group));
             // Only a message that is tried again waits for longer than the age.
-            if !is_free || one.by > now + self.age {
+            if one.by > now + self.age {
                 continue;
             }
             if bytes + one.size > LARGEST_CALL && !chosen.is_empty() {
@@ -103,14 +109,7 @@ impl<T> Outbox<T> {
 
     /// The next moment at which a call may be due without another message.
     pub(super) fn next(&self) -> Option<Instant> {
-        let mut held: HashSet<&Arc<str>> = self.busy.iter().collect();
-        let mut next: Option<Instant> = None;
-        for one in &self.waiting {
-            if one.group.as_ref().is_none_or(|group| held.insert(group)) {
-                next = Some(next.map_or(one.by, |next| next.min(one.by)));
-            }
-        }
-        next
+        self.waiting.iter().map(|one| one.by).min()
     }
 }
 
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(outbox.take(now, true), Some(vec!["a1", "b1"]));
         assert_eq!((outbox.take(now, true), outbox.next()), (None, None));
         let later = now + AGE * 10;
-        outbox.again("a1", 1, Some(Arc::clone(&a)), later);
+        outbox.again("a1", 1, later);
         outbox.settled(Some(&b));
         assert_eq!(outbox.take(now, true), Some(vec!["b2"]));
         assert_eq!(outbox.take(now, true), None, "a2 waits for a1");
@@ -153,5 +152,21 @@ mod tests {
         assert_eq!(outbox.take(later, false), Some(vec!["a1"]));
         outbox.settled(Some(&a));
         assert_eq!(outbox.take(later, false), Some(vec!["a2"]));
+    }
+
+    #[test]
+    fn a_group_of_any_length_costs_no_message_more_than_another() {
+        let (now, group) = (Instant::now(), Arc::<str>::from("a"));
+        let mut outbox = Outbox::new(AGE);
+        // If each looked at all behind it, this would take hours.
+        for message in 0..300_000 {
+            outbox.push(message, 1, Some(Arc::clone(&group)), now);
+            assert_eq!(outbox.take(now, false), None);
+        }
+        for message in 0..300_000 {
+            assert_eq!(outbox.take(now + AGE, false), Some(vec![message]));
+            outbox.settled(Some(&group));
+        }
+        assert_eq!((outbox.len(), outbox.behind.len()), (0, 0));
     }
 }
