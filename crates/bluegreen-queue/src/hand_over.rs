@@ -90,7 +90,8 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 ///   [`backlog`](Self::with_backlog) more, from its first send or its start on: one marker for each
 ///   group in each process. Once [`drained`](crate::drained()) has found the queue empty, write that
 ///   down with [`Deployment::drained`](bluegreen_core::Deployment::drained), or the command
-///   `bluegreen drained`, and who starts then sends no markers. Who waits for it before each commit and abandonment needs no backlog at all.
+///   `bluegreen drained`, and who starts then sends no markers. Who waits for it before each commit
+///   and abandonment needs no backlog at all.
 /// - The next shift counts both queues as drained: wait for it before you begin one.
 /// - What a consumer keeps costs a receive at each stop: leave room in the queue's
 ///   `maxReceiveCount` for as many restarts as the other queue's backlog may outlast.

@@ -75,7 +75,8 @@ impl IdempotencyConfig {
 ///
 /// One `PutItem` claims a message; the answer to one that is refused says why, without a read. A
 /// message that is handled elsewhere at this moment is shown again later, in its last receive
-/// parked, and one that was handled is done. What a handler answers but [`Outcome::Done`] gives the claim back, and so does a panic.
+/// parked, and one that was handled is done. What a handler answers but [`Outcome::Done`] gives the
+/// claim back, and so does a panic.
 ///
 /// Dropping the future of a call, as a time-out around this layer does and a consumer at its
 /// deadline, is like a crash: the claim stays until it has run out. So what ends handlers early
