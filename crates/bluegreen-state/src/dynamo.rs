@@ -40,7 +40,7 @@ pub struct DynamoStore {
 enum Written {
     Done,
     /// This stands there instead; nothing where the table did not say.
-    Overtaken(Option<Found>),
+    Overtaken(Option<Box<Found>>),
 }
 
 impl DynamoStore {
@@ -115,7 +115,7 @@ impl DynamoStore {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 let present = failed.item().filter(|item| !item.is_empty());
                 let present = present.map(|item| self.found(next.service(), item)).transpose()?;
-                Ok(Written::Overtaken(present))
+                Ok(Written::Overtaken(present.map(Box::new)))
             }
             _ => Err(failed(&self.table, error)),
         }
@@ -135,7 +135,7 @@ impl Store for DynamoStore {
                 Decision::Answer(outcome) => return Ok(outcome),
                 Decision::Write => match self.write(change.next(), found.as_ref()).await? {
                     Written::Done => return Ok(Outcome::Won),
-                    Written::Overtaken(Some(present)) => found = Some(present),
+                    Written::Overtaken(Some(present)) => found = Some(*present),
                     Written::Overtaken(None) => found = self.get(service, true).await?,
                 },
             }
