@@ -124,12 +124,21 @@ fn run(
     })
 }
 
-/// Whether an expression of the request is so long that dynoxide, which goes down some levels for each
-/// join, denial or bracket, may need more stack than a thread has: AWS takes 300 operators.
+/// Whether an expression of the request has so many joins, denials and brackets that dynoxide, which
+/// goes down some levels for each, may need more stack than a thread has: AWS takes 300 operators.
 fn is_deep(body: &str) -> bool {
+    /// Not even brackets alone make so short a text deep.
     const SHORT: usize = 64;
+    const FLAT: usize = 12;
     let mut texts = body.split("Expression\"").skip(1).filter_map(|rest| rest.split('"').nth(1));
-    texts.any(|text| text.len() > SHORT)
+    texts.any(|text| {
+        let levels = |text: &str| -> usize {
+            ["AND", "OR", "NOT", "("].iter().map(|level| text.matches(level).count()).sum()
+        };
+        // Who escapes letters may hide any number of them.
+        let may_hide = || text.contains("\\u") || text.ends_with('\\');
+        text.len() > SHORT && (levels(&text.to_ascii_uppercase()) > FLAT || may_hide())
+    })
 }
 
 /// The same on a thread with more stack, which the caller's thread waits for.
