@@ -85,6 +85,31 @@ impl Scene {
         let own = Subscription::own(&self.shop.separate(), color, &self.shop.dead);
         self.shop.consume(own, self.following.clone(), dispatch, config)
     }
+
+    /// What green has is parked with this mark in its body, and handled at once when it is sent back
+    /// where nothing is written down of its marker, as after fifteen days.
+    async fn is_parked_and_waits_for_nothing_when_it_is_sent_back(&self, mark: &str) {
+        let Self { shop, log, .. } = self;
+        let running = [Blue, Green].map(|color| {
+            let parks =
+                on(UnknownPolicy::Park, |_, _| async { Ok(Outcome::Park("broken".into())) });
+            self.own_by(color, parks, self.handling())
+        });
+        until(|| running[1].handle.report().parked == 1).await;
+        for one in running {
+            one.stop(SOON).await;
+        }
+        let parked = shop.look(&shop.dead).await.remove(0);
+        assert!(parked.body().unwrap().contains(mark), "{parked:?}");
+        let back = shop.world.sqs_as("observer").send_message().queue_url(&shop.urls.green);
+        let back = back.set_message_attributes(parked.message_attributes.clone());
+        let back = back.message_group_id(MOVES).message_deduplication_id("back");
+        back.message_body(parked.body().unwrap()).send().await.unwrap();
+        let forgetful = ConsumerConfig::default().with_hand_over(HandOver::in_memory());
+        let green = self.own_by(Green, slow(Green, log, Duration::ZERO), forgetful);
+        seconds(60).await;
+        assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
+    }
 }
 
 fn slow(color: Color, log: &Log, takes: Duration) -> Dispatch {
@@ -283,29 +308,10 @@ async fn a_pause_shows_to_others_what_is_kept_and_each_goes_on_in_order() {
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_back_long_after_its_marker_was_forgotten_waits_for_nothing() {
     let scene = Scene::open().await;
-    let Scene { shop, log, .. } = &scene;
     let producer = scene.producer();
     scene.share(1000).await;
     send(&producer, MOVES, "g-1").await;
-    let running = [Blue, Green].map(|color| {
-        let parks = on(UnknownPolicy::Park, |_, _| async { Ok(Outcome::Park("broken".into())) });
-        scene.own_by(color, parks, scene.handling())
-    });
-    until(|| running[1].handle.report().parked == 1).await;
-    for one in running {
-        one.stop(SOON).await;
-    }
-    let parked = shop.look(&shop.dead).await.remove(0);
-    assert!(parked.body().unwrap().contains("bluegreen-after"), "it is as it was");
-    let back = shop.world.sqs_as("observer").send_message().queue_url(&shop.urls.green);
-    let back = back.set_message_attributes(parked.message_attributes.clone());
-    let back = back.message_group_id(MOVES).message_deduplication_id("back");
-    back.message_body(parked.body().unwrap()).send().await.unwrap();
-    // Nothing is written down there, as after fifteen days.
-    let forgetful = ConsumerConfig::default().with_hand_over(HandOver::in_memory());
-    let green = scene.own_by(Green, slow(Green, log, Duration::ZERO), forgetful);
-    seconds(60).await;
-    assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
+    scene.is_parked_and_waits_for_nothing_when_it_is_sent_back("bluegreen-after").await;
 }
 
 #[tokio::test(start_paused = true)]

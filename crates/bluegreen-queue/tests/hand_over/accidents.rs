@@ -4,42 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bluegreen_queue::{ClaimCheck, ConsumerConfig, HandOver, Outcome, UnknownPolicy, attributes};
+use bluegreen_queue::{ClaimCheck, HandOver, attributes};
 use tokio::sync::Semaphore;
 
-use super::{MOVES, SOON, Scene, send, slow};
+use super::{MOVES, SOON, Scene, send};
 use crate::failures::Unspeakable;
-use crate::shop::{Blue, Green, Order, on, seconds, text, until};
+use crate::shop::{Blue, Green, Order, seconds, text, until};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_parked_with_its_reason_around_it_waits_for_no_marker_when_it_is_sent_back() {
     let scene = Scene::open().await;
-    let Scene { shop, log, .. } = &scene;
     let producer = scene.producer();
     scene.share(1000).await;
     let order = Order { order: "g-1".to_owned() };
     let full = (0..10)
         .fold(producer.draft(&order, MOVES), |draft, n| draft.with_attribute(format!("a{n}"), "v"));
     full.send().await.unwrap();
-    let running = [Blue, Green].map(|color| {
-        let parks = on(UnknownPolicy::Park, |_, _| async { Ok(Outcome::Park("broken".into())) });
-        scene.own_by(color, parks, scene.handling())
-    });
-    until(|| running[1].handle.report().parked == 1).await;
-    for one in running {
-        one.stop(SOON).await;
-    }
-    let parked = shop.look(&shop.dead).await.remove(0);
-    assert!(parked.body().unwrap().contains("bluegreen.Parked"), "{parked:?}");
-    let back = shop.world.sqs_as("observer").send_message().queue_url(&shop.urls.green);
-    let back = back.set_message_attributes(parked.message_attributes.clone());
-    let back = back.message_group_id(MOVES).message_deduplication_id("back");
-    back.message_body(parked.body().unwrap()).send().await.unwrap();
-    // Nothing is written down there, as after fifteen days.
-    let forgetful = ConsumerConfig::default().with_hand_over(HandOver::in_memory());
-    let green = scene.own_by(Green, slow(Green, log, Duration::ZERO), forgetful);
-    seconds(60).await;
-    assert_eq!((log.lines(), green.stop(SOON).await.held), (vec!["green g-1".to_owned()], 0));
+    scene.is_parked_and_waits_for_nothing_when_it_is_sent_back("bluegreen.Parked").await;
 }
 
 /// A future of the application that never ends, and panics when it is given up.
